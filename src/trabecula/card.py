@@ -142,7 +142,7 @@ class SystemCard(_Facts):
     """Rows of the target table; the first is the headline."""
     inputs: InputsDeclared
     fidelity: Literal["faithful", "approximate", "reconstruction"]
-    """`faithful`: sizes and procedure were read; `approximate`: outline read, sizes ours; `reconstruction`: title only."""
+    """`faithful`: sizes and procedure read; `approximate`: outline read, sizes ours; `reconstruction`: title only."""
     trainable_parameters: dict[str, int] = {}
     """Published or read parameter counts by part, which the built network must have."""
     data: tuple[DataUsed, ...] = ()

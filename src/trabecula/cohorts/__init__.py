@@ -1,0 +1,1 @@
+"""One folder per public or phantom cohort: card.yaml, cohort.py."""

@@ -1,0 +1,1 @@
+"""One folder per published system or baseline: card.yaml, system.py, essence.py."""

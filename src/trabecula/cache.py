@@ -1,0 +1,172 @@
+"""A content-addressed cache: what an image-to-array function once computed is never computed again.
+
+Keys are made of content digests, settings and the function's own source, so a changed file, setting or line of code
+is another key. Values are `.npy` files without pickle in one folder with a size limit, least recently used first out.
+`TRABECULA_CACHE` moves the folder, `TRABECULA_CACHE_GB` its limit (default 8), `TRABECULA_CACHE=off` disables it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import tempfile
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+_STEPS_BETWEEN_SWEEPS = 500
+_written = 0
+
+
+def folder() -> Path | None:
+    """Return the cache folder, or `None` when the cache is off."""
+    named = os.environ.get("TRABECULA_CACHE")
+    if named == "off":
+        return None
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trabecula"
+
+
+def key(function: Callable[..., Any], digests: tuple[str, ...], settings: Mapping[str, Any]) -> str:
+    """Name what `function` makes of these contents with these settings."""
+    told = json.dumps([_code(function), digests, settings], sort_keys=True, default=repr)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def remember(
+    function: Callable[..., NDArray[Any]],
+    *contents: Any,
+    settings: Mapping[str, Any] | None = None,
+) -> NDArray[Any]:
+    """Return `function(*loaded contents, **settings)`, from the cache when it was computed before.
+
+    `contents` are sources (anything with `digest` and `load`); they are loaded only when something must be computed.
+    The array is read-only, memory-mapped where it comes from the cache. Nothing is raised for a full or unwritable
+    cache folder: the value is then computed each time.
+    """
+    settings = dict(settings or {})
+    room = folder()
+    if room is None:
+        return _computed(function, contents, settings)
+    name = key(function, tuple(content.digest for content in contents), settings)
+    path = room / "arrays" / name[:2] / f"{name}.npy"
+    try:
+        kept: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        os.utime(path)
+        return kept
+    except (OSError, ValueError, EOFError):
+        value = _computed(function, contents, settings)
+        _keep(path, value)
+        return value
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, remembered by path, size and time of change so that a second look reads nothing.
+
+    Raises `ValueError` when the file cannot be read.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ValueError(f"{path}: there is no such file") from error
+    return _file_digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=200_000)
+def _file_digest(path: str, size: int, changed_ns: int) -> str:
+    room = folder()
+    note = None
+    if room is not None:
+        name = hashlib.sha256(f"{path}\0{size}\0{changed_ns}".encode()).hexdigest()
+        note = room / "digests" / name[:2] / name
+        try:
+            kept = note.read_text(encoding="ascii")
+            if len(kept) == 64:
+                return kept
+        except (OSError, UnicodeDecodeError):
+            pass
+    try:
+        with Path(path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    if note is not None:
+        _write(note, digest.encode("ascii"))
+    return digest
+
+
+def sweep(limit_gb: float | None = None) -> int:
+    """Delete the least recently used arrays until the folder is below its limit; return how many went."""
+    room = folder()
+    if room is None:
+        return 0
+    limit = (limit_gb if limit_gb is not None else float(os.environ.get("TRABECULA_CACHE_GB", "8"))) * 1e9
+    files = []
+    for path in (room / "arrays").rglob("*.npy"):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        files.append((status.st_mtime, status.st_size, path))
+    total, gone = sum(size for _, size, _ in files), 0
+    for _, size, path in sorted(files):
+        if total <= limit:
+            break
+        path.unlink(missing_ok=True)
+        total, gone = total - size, gone + 1
+    return gone
+
+
+def _computed(
+    function: Callable[..., NDArray[Any]], contents: tuple[Any, ...], settings: dict[str, Any]
+) -> NDArray[Any]:
+    value = np.asarray(function(*(content.load() for content in contents), **settings))
+    value.flags.writeable = False
+    return value
+
+
+def _keep(path: Path, value: NDArray[Any]) -> None:
+    global _written  # noqa: PLW0603 one counter a process decides when to look at the folder's size
+    from io import BytesIO  # noqa: PLC0415
+
+    buffer = BytesIO()
+    np.save(buffer, value, allow_pickle=False)
+    _write(path, buffer.getvalue())
+    _written += 1
+    if _written % _STEPS_BETWEEN_SWEEPS == 0:
+        sweep()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write whole or not at all; a cache that cannot be written is only slower."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError:
+        return
+
+
+@cache
+def _code(function: Callable[..., Any]) -> str:
+    try:
+        source = inspect.getsource(inspect.getmodule(function) or function)
+    except (OSError, TypeError):
+        source = repr(function)
+    return f"{function.__module__}.{function.__qualname__}:{hashlib.sha256(source.encode()).hexdigest()}"
