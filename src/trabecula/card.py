@@ -81,6 +81,25 @@ class DataUsed(_Facts):
     note: str = ""
 
 
+class PublishedSplit(_Facts):
+    """How the paper split its own data, for the protocol `as_published`: often by picture, which leaks."""
+
+    kind: Literal["holdout", "kfold"]
+    unit: Literal["image", "patient"]
+    test_share: float | None = Field(default=None, gt=0, lt=1)
+    folds: int | None = Field(default=None, ge=2)
+    note: str
+    origin: Origin
+
+    @model_validator(mode="after")
+    def _whole(self) -> PublishedSplit:
+        if (self.kind == "holdout") != (self.test_share is not None) or (self.kind == "kfold") != (
+            self.folds is not None
+        ):
+            raise ValueError("a hold-out has a test_share, a k-fold has folds, neither has both")
+        return self
+
+
 class Unknown(_Facts):
     """Something that could not be read, and what we use instead."""
 
@@ -146,6 +165,7 @@ class SystemCard(_Facts):
     trainable_parameters: dict[str, int] = {}
     """Published or read parameter counts by part, which the built network must have."""
     data: tuple[DataUsed, ...] = ()
+    split: PublishedSplit | None = None
     published: tuple[Published, ...] = ()
     facts: tuple[Fact, ...] = ()
     essence: tuple[str, ...] = Field(min_length=1)

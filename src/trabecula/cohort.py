@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from trabecula.card import CohortCard, cohort_card, cohort_ids, read_card
 from trabecula.case import Case, Images
 from trabecula.image import PICTURE_ENDINGS, FileSource
-from trabecula.manifest import MANIFEST_ENDINGS, read_manifest
+from trabecula.manifest import MANIFEST_ENDINGS, image_source, read_manifest
 from trabecula.system import Progress, quiet
 from trabecula.target import ROLES, TARGETS, get_target, unknown
 
@@ -288,3 +288,24 @@ def _card_of(folder: Path, name: str, cases: Sequence[Case], *, patients_known: 
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", " ").replace("-", " ").strip()
+
+
+def names_cohort(word: str) -> bool:
+    """Whether a word on the command line means a cohort rather than one image."""
+    path = Path(word)
+    return word in cohort_ids() or path.is_dir() or path.name.endswith(MANIFEST_ENDINGS)
+
+
+def cases_from_files(paths: Sequence[Path], inputs: InputsDeclared) -> list[Case]:
+    """Make one case a file for a system that takes one image.
+
+    Raises `ValueError` when the system takes several images or needs a table: then a manifest is wanted.
+    """
+    needed = [name for name in (*inputs.masks, *inputs.table, *inputs.groups) if name not in inputs.optional]
+    if len(inputs.images) != 1 or needed:
+        wanted = ", ".join((*inputs.images, *needed))
+        raise ValueError(f"this model needs {wanted} for each case, which single files do not tell: give a manifest")
+    return [
+        Case(id=str(path), patient=str(path), images=Images({inputs.images[0]: image_source(path, inputs.images[0])}))
+        for path in paths
+    ]

@@ -115,7 +115,7 @@ def _case(row: Mapping[str, Any], path: Path, number: int) -> Case:
         return found
 
     def file(role: str, value: Any) -> Source:
-        return _source(path.parent / str(value), role)
+        return image_source(path.parent / str(value), role)
 
     id_ = str(cells["case"])
     truths = each("truth", lambda name, value: _truth(name, value, path.parent))
@@ -139,7 +139,11 @@ def _at(path: Path, number: int, column: str, value: Any) -> float:
         raise ValueError(f"{path}, row {number}, column {column}: {error}") from None
 
 
-def _source(path: Path, role: str) -> Source:
+def image_source(path: Path, role: str) -> Source:
+    """Return where the image or mask of a role comes from: a picture, a NIfTI volume, a DICOM file or series folder.
+
+    Raises `ValueError` when it is not there.
+    """
     if path.is_dir() or path.suffix.lower() == ".dcm":
         from trabecula.dicom import DicomSource  # noqa: PLC0415
 

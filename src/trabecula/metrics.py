@@ -42,6 +42,8 @@ def auc(truth: ArrayLike, score: ArrayLike, weights: ArrayLike = 1.0) -> Any:
     Hanley and McNeil, Radiology 1982;143:29. NaN where a class has no weight.
     """
     y, s, w = _arrays(truth, score, weights)
+    if not len(y):
+        return np.full(w.shape[:-1], np.nan)
     order = np.argsort(s, kind="stable")
     y, s, w = y[order], s[order], w[..., order]
     positive, negative = w * y, w * (1 - y)
@@ -183,16 +185,23 @@ LOWER_IS_BETTER = ("brier", "mae", "rmse")
 
 
 def interval(
-    metric: Metric, truth: ArrayLike, prediction: ArrayLike, *, folds: ArrayLike | None = None, seed: int = 0,
+    metric: Metric,
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    *,
+    folds: ArrayLike | None = None,
+    patients: ArrayLike | None = None,
+    seed: int = 0,
     draws: int = 2000,
-) -> Interval:  # fmt: skip
+) -> Interval:
     """Return a metric averaged over folds, with the percentile interval of a bootstrap of patients.
 
-    Rows are patients. Within each fold, and within each class where the truth is one of few, patients are drawn with
-    replacement (Efron and Tibshirani 1993, chapter 13). NaN where the metric is not defined.
+    Rows are patients, or parts of the `patients` named. Within each fold, and within each class where the truth is
+    one of few, patients are drawn with replacement and bring all their parts (Efron and Tibshirani 1993, chapter 13).
+    NaN where the metric is not defined.
     """
-    drawn = _draw(metric, np.asarray(truth), np.asarray(prediction), _folds(truth, folds), seed, draws)
-    return _summary(drawn)
+    y, folds_, who = np.asarray(truth), _folds(truth, folds), _patients(truth, patients)
+    return _summary(_draw(metric, y, np.asarray(prediction), (folds_, who), seed=seed, draws=draws))
 
 
 def difference(
@@ -200,10 +209,9 @@ def difference(
     seed: int = 0, draws: int = 2000,
 ) -> Interval:  # fmt: skip
     """Return `ours` less `theirs` on the same patients, with the interval of the paired bootstrap of `interval`."""
-    members = _folds(truth, folds)
-    y = np.asarray(truth)
-    a = _draw(metric, y, np.asarray(ours), members, seed, draws)
-    b = _draw(metric, y, np.asarray(theirs), members, seed, draws)
+    y, who = np.asarray(truth), (_folds(truth, folds), _patients(truth, None))
+    a = _draw(metric, y, np.asarray(ours), who, seed=seed, draws=draws)
+    b = _draw(metric, y, np.asarray(theirs), who, seed=seed, draws=draws)
     return _summary(a - b)
 
 
@@ -266,24 +274,36 @@ def _folds(truth: ArrayLike, folds: ArrayLike | None) -> NDArray[Any]:
     return np.zeros(len(np.asarray(truth)), dtype=int) if folds is None else np.asarray(folds)
 
 
+def _patients(truth: ArrayLike, patients: ArrayLike | None) -> NDArray[Any]:
+    return np.arange(len(np.asarray(truth))) if patients is None else np.asarray(patients)
+
+
 def _draw(
-    metric: Metric, truth: NDArray[Any], prediction: NDArray[Any], folds: NDArray[Any], seed: int, draws: int
+    metric: Metric,
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    who: tuple[NDArray[Any], NDArray[Any]],
+    *,
+    seed: int,
+    draws: int,
 ) -> Floats:
     """Return `[1 + draws]`: the figure itself, then its bootstrap draws, each averaged over folds."""
     rng = np.random.default_rng(seed)
+    folds, patients = who
     total, count = np.zeros(1 + draws), np.zeros(1 + draws)
     for fold in np.unique(folds):
         rows = np.flatnonzero(folds == fold)
-        strata = _strata(truth[rows])
+        _, first, patient = np.unique(patients[rows], return_index=True, return_inverse=True)
+        strata = _strata(truth[rows][first])
         step = max(1, _BLOCK // len(rows))
         for start in range(0, 1 + draws, step):
             size = min(step, 1 + draws - start)
-            weights = np.empty((size, len(rows)))
+            drawn = np.empty((size, len(first)))
             for members in strata:
-                weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size)
+                drawn[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size)
             if start == 0:
-                weights[0] = 1
-            figures = np.asarray(metric(truth[rows], prediction[rows], weights), dtype=float)
+                drawn[0] = 1
+            figures = np.asarray(metric(truth[rows], prediction[rows], drawn[:, patient]), dtype=float)
             defined = np.isfinite(figures)
             total[start : start + size] += np.where(defined, figures, 0)
             count[start : start + size] += defined

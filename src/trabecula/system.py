@@ -171,6 +171,17 @@ class System(ABC):
 
     @final
     @property
+    def size(self) -> str:
+        """`paper`, `small` or `tiny` where the settings are exactly those of that size, `changed` otherwise."""
+        own = {name: value for name, value in self.settings().items() if name != "targets"}
+        for name in ("paper", *self.sizes):
+            settings = {} if name == "paper" else self.sizes[name]
+            if from_settings(type(self), settings).settings() == {**own, "targets": []}:
+                return name
+        return "changed"
+
+    @final
+    @property
     def has_networks(self) -> bool:
         """Whether fitting needs torch."""
         return type(self)._networks is not System._networks

@@ -1,0 +1,393 @@
+"""The command line: one verb for one public function.
+
+Every error that a user can mend is one line that says how, and exit code 2; `TRABECULA_DEBUG=1` shows where it rose.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trabecula.terminal import Format, console, progress_bar, show_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trabecula.case import Case
+    from trabecula.cohort import Cohort
+    from trabecula.system import Model, System
+
+app = typer.Typer(
+    name="trabecula",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Every published AI system for osteoporosis imaging: runnable, comparable under one honest protocol.\n\n"
+    "Begin with `trabecula systems`, look at your data with `trabecula check FOLDER`, then "
+    "`trabecula evaluate SYSTEM... --cohort FOLDER --out REPORT`. Not a medical device.",
+)
+
+
+class Size(StrEnum):
+    """The three sizes of a trainable system."""
+
+    paper = "paper"
+    small = "small"
+    tiny = "tiny"
+
+
+class ProtocolName(StrEnum):
+    """How patients are split."""
+
+    kfold = "kfold"
+    holdout = "holdout"
+    as_published = "as_published"
+
+
+CohortOption = Annotated[
+    str,
+    typer.Option(
+        help="An id of `trabecula cohorts`, a folder (one folder a class; DICOM), a manifest (.csv, .parquet), or "
+        "`auto`: the phantom cohort that suits the system."
+    ),
+]
+DataOption = Annotated[
+    Path | None, typer.Option(help="Where the public sets lie; or the environment variable TRABECULA_DATA.")
+]
+TargetOption = Annotated[
+    str | None, typer.Option(help="Predict this row of the target table instead of the card's; of the same kind.")
+]
+SizeOption = Annotated[Size, typer.Option(help="`paper`: as published; `small`: for a laptop; `tiny`: for tests.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; see `trabecula show ID`.")
+]
+PatientsOption = Annotated[int | None, typer.Option(help="Number of patients of a phantom cohort.")]
+SeedOption = Annotated[int, typer.Option(help="Same seed, same answer.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
+
+
+@app.command()
+def systems(
+    modality: Annotated[str | None, typer.Option(help="xray, ct, dxa, mri, dental or table.")] = None,
+    anatomy: Annotated[str | None, typer.Option(help="Such as knee, hip, lumbar spine.")] = None,
+    family: Annotated[str | None, typer.Option(help="Such as cnn, transformer, radiomics, survival.")] = None,
+    section: Annotated[str | None, typer.Option(help="classification, fracture_detection, fracture_risk.")] = None,
+    target: Annotated[str | None, typer.Option(help="A row of the target table.")] = None,
+    status: Annotated[str | None, typer.Option(help="planned, faithful, approximate, reconstruction.")] = None,
+    since: Annotated[int | None, typer.Option(help="Published in this year or later.")] = None,
+    baselines: Annotated[bool, typer.Option(help="List the baselines as well.")] = False,
+    format_: FormatOption = Format.table,
+) -> None:
+    """List the published systems, by year. For example: `--modality xray --family transformer --since 2022`."""
+    from trabecula import catalogue
+
+    wanted = {
+        "modality": modality, "anatomy": anatomy, "family": family, "section": section, "target": target,
+        "status": status,
+    }  # fmt: skip
+    cards = catalogue.systems(wanted={k: v for k, v in wanted.items() if v}, since=since, baselines=baselines)
+    if format_ is Format.bibtex:
+        typer.echo("\n\n".join(card.bibtex() for card in cards))
+        return
+    show_rows(catalogue.rows(cards), format_, title=f"{len(cards)} systems")
+
+
+@app.command()
+def cohorts(format_: FormatOption = Format.table) -> None:
+    """List what `--cohort` accepts by name, and the layouts it accepts by path."""
+    from trabecula import catalogue
+
+    show_rows(catalogue.cohorts(), format_, title="cohorts by name")
+    if format_ is Format.table:
+        console.print(catalogue.LAYOUTS, highlight=False)
+
+
+@app.command()
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A system or a cohort.")],
+    format_: FormatOption = Format.table,
+) -> None:
+    """Print everything on a card: what is the paper's, what is ours, weaknesses included."""
+    from trabecula import catalogue
+
+    card = catalogue.card(id_)
+    if format_ is Format.json:
+        typer.echo(card.model_dump_json(indent=1))
+    elif format_ is Format.bibtex:
+        typer.echo(catalogue.bibtex(card))
+    elif format_ is Format.csv:
+        show_rows(catalogue.facts(card), format_, title=id_)
+    else:
+        console.print(catalogue.page(card), highlight=False)
+
+
+@app.command()
+def check(
+    cohort: Annotated[str, typer.Argument(help="A folder, a manifest, or an id of `trabecula cohorts`.")],
+    data: DataOption = None,
+    target: TargetOption = None,
+    patients: PatientsOption = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a contact sheet of duplicates and conflicts.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Look before learning: unreadable files, duplicates, double labels, missing values, acquisition shortcuts.
+
+    Exit code 1 when something must be resolved before learning.
+    """
+    from trabecula import findings
+
+    with progress_bar() as progress:
+        opened = _open(cohort, data, n=patients, target=target, seed=seed)
+        found = findings.check(opened, target=target, seed=seed, progress=progress)
+    if picture is not None:
+        findings.picture(opened, found, picture)
+    if as_json:
+        show_rows(found.to_json(), Format.json)
+    else:
+        for line in found.lines():
+            console.print(line, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if found.must_resolve else 0)
+
+
+@app.command()
+def evaluate(
+    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM...", help="Ids of `trabecula systems`.")],
+    out: Annotated[Path, typer.Option(help="A new folder for the report.")],
+    cohort: CohortOption = "auto",
+    data: DataOption = None,
+    target: TargetOption = None,
+    protocol: Annotated[ProtocolName, typer.Option(help="How patients are split.")] = ProtocolName.kfold,
+    folds: Annotated[int, typer.Option(help="Number of folds.")] = 5,
+    seed: SeedOption = 0,
+    size: SizeOption = Size.paper,
+    set_: SetOption = None,
+    patients: PatientsOption = None,
+    baselines: Annotated[bool, typer.Option(help="Stand the baselines beside the systems.")] = True,
+    jobs: Annotated[int | None, typer.Option(help="Fits side by side; all cores by default.")] = None,
+) -> None:
+    """Compare systems on one cohort and write the report: report.json, predictions.csv, splits.csv, index.html."""
+    from trabecula.evaluation import evaluate as judge
+    from trabecula.protocol import Protocol
+
+    _free(out)
+    recipes = [_system(id_, size, target, set_) for id_ in systems]
+    rule = Protocol(name=protocol.value, folds=folds, seed=seed)
+    with progress_bar() as progress:
+        opened = _open(_named(cohort, recipes[0]), data, n=patients, target=target, seed=seed)
+        report = judge(recipes, opened, protocol=rule, baselines=baselines, jobs=jobs, progress=progress)
+        report.save(out)
+    _tell(report, out)
+
+
+@app.command()
+def fit(
+    system: Annotated[str, typer.Argument(help="An id of `trabecula systems`.")],
+    out: Annotated[Path, typer.Option(help="A new folder for the model.")],
+    cohort: CohortOption = "auto",
+    data: DataOption = None,
+    target: TargetOption = None,
+    size: SizeOption = Size.paper,
+    set_: SetOption = None,
+    patients: PatientsOption = None,
+    seed: SeedOption = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, auto.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
+) -> None:
+    """Fit one system to a whole cohort and save the model."""
+    from trabecula.cohort import fitted_to
+
+    _free(out)
+    recipe = _system(system, size, target, set_)
+    with progress_bar() as progress:
+        opened = _open(_named(cohort, recipe), data, n=patients, target=target, seed=seed)
+        cases = fitted_to(opened.cases, recipe.inputs())
+        model = recipe.fit(cases, seed=seed, progress=progress, device=device, precision=precision)
+        model.save(out)
+    console.print(f"{model} saved in {out}", highlight=False)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A folder written by `trabecula fit`.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="FILE...|COHORT", help="Images, or one cohort.")],
+    data: DataOption = None,
+    patients: PatientsOption = None,
+    format_: FormatOption = Format.table,
+) -> None:
+    """Answer files with one image each, or every case of a cohort (several views, a table)."""
+    loaded, cases = _loaded(model, inputs, data, patients)
+    with progress_bar() as progress:
+        answers = loaded.predict(cases, progress=progress)
+    show_rows(_told(cases, answers), format_, title=f"{loaded.system.id()} (a finding prompts DXA; not a diagnosis)")
+
+
+@app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="A folder written by `trabecula fit`.")],
+    file: Annotated[str, typer.Argument(help="An image, or a cohort together with --case.")],
+    out: Annotated[Path, typer.Option(help="Where the picture or, without an image, the numbers (JSON) go.")],
+    case: Annotated[str | None, typer.Option(help="Id of the case, when FILE is a cohort.")] = None,
+    data: DataOption = None,
+    patients: PatientsOption = None,
+) -> None:
+    """Show what an answer rests on: a heat map over the image, and numbers."""
+    import json
+
+    from trabecula import explanation
+
+    loaded, cases = _loaded(model, [file], data, patients)
+    chosen = next((each for each in cases if each.id == case), None) if case else cases[0]
+    if chosen is None:
+        raise ValueError(f"{file} has no case {case!r}; its first is {cases[0].id!r}")
+    evidence = explanation.explain(loaded, chosen)
+    answer = _told([chosen], loaded.predict([chosen]))
+    for role, heat in evidence.heat.items():
+        explanation.overlay(chosen.images[role], heat, out)
+    if not evidence.heat:
+        out.write_text(json.dumps({"answer": answer, "numbers": dict(evidence.numbers)}, indent=1), encoding="utf-8")
+    show_rows(answer, Format.table, title=evidence.method)
+    ranked = sorted(evidence.numbers.items(), key=lambda pair: -abs(pair[1]))
+    if ranked:
+        show_rows([{"input": name, "share": round(value, 4)} for name, value in ranked], Format.table)
+    console.print(f"written: {out}", highlight=False)
+
+
+@app.command()
+def selftest(
+    system: Annotated[str, typer.Argument(help="An id of `trabecula systems` that is built.")],
+    cohort: CohortOption = "auto",
+    size: SizeOption = Size.tiny,
+    patients: Annotated[int, typer.Option(help="Number of phantom patients.")] = 60,
+    only: Annotated[list[str] | None, typer.Option(help="Run these checks only.")] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Run the checks that every system must pass, each of which names the disaster it prevents."""
+    from trabecula.selftest import run_checks
+
+    recipe = _system(system, size, None, None)
+    with progress_bar() as progress:
+        opened = _open(_named(cohort, recipe), None, n=patients, target=None, seed=seed)
+        outcomes = run_checks(recipe, opened.cases, only=tuple(only or ()), progress=progress)
+    rows = [
+        {"check": o.check, "status": o.status, "seconds": round(o.seconds, 1), "message": o.message} for o in outcomes
+    ]
+    show_rows(rows, Format.table, title=f"{system} at {size.value}")
+    raise typer.Exit(1 if any(o.status == "failed" for o in outcomes) else 0)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="A new folder for the report.")] = Path("demo"),
+    patients: Annotated[int, typer.Option(help="Number of synthetic patients.")] = 150,
+    folds: Annotated[int, typer.Option(help="Number of folds.")] = 3,
+    seed: SeedOption = 0,
+) -> None:
+    """Evaluate three published systems and the baselines on synthetic knees: a leaderboard and a report in minutes."""
+    names = ["muhammad2025_hybrid_attention", "sultana2025_swin_knee", "siddiqua2024_stacked_knee"]
+    evaluate(names, out=out, cohort="phantom_knee_xray", folds=folds, seed=seed, size=Size.tiny, patients=patients)
+
+
+def main() -> None:
+    """Run the command line; a mendable error is one line on standard error and exit code 2."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os._exit(0)
+    except (ValueError, LookupError, OSError, TypeError) as error:
+        if os.environ.get("TRABECULA_DEBUG"):
+            raise
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        typer.secho(f"trabecula: {message}", err=True, fg="red")
+        sys.exit(2)
+
+
+def _system(id_: str, size: Size, target: str | None, changes: Sequence[str] | None) -> System:
+    import json
+
+    from trabecula.system import get_system
+
+    settings: dict[str, Any] = {}
+    for change in changes or ():
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise ValueError(f"--set wants NAME=VALUE; got {change!r}")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return get_system(id_, size=size.value, targets=(target,) if target else (), settings=settings)
+
+
+def _named(cohort: str, system: System) -> str:
+    from trabecula.cohort import cohort_for
+
+    if cohort != "auto":
+        return cohort
+    inputs = system.inputs()
+    names = (*inputs.images, *inputs.masks, *inputs.table, *inputs.groups)
+    return cohort_for([n for n in names if n not in inputs.optional], [t.id for t in system.predicts])
+
+
+def _open(name: str, data: Path | None, *, n: int | None, target: str | None, seed: int) -> Cohort:
+    from trabecula.cohort import open_cohort
+
+    return open_cohort(name, data=data, target=target, n=n, seed=seed)
+
+
+def _loaded(
+    model: Path, inputs: Sequence[str], data: Path | None, patients: int | None
+) -> tuple[Model, Sequence[Case]]:
+    """Return a model and the cases that the words on the command line mean."""
+    from trabecula.cohort import cases_from_files, fitted_to, names_cohort
+    from trabecula.system import Model
+
+    loaded = Model.load(model)
+    declared = loaded.system.inputs()
+    if len(inputs) == 1 and names_cohort(inputs[0]):
+        return loaded, fitted_to(_open(inputs[0], data, n=patients, target=None, seed=0).cases, declared)
+    return loaded, cases_from_files([Path(name) for name in inputs], declared)
+
+
+def _told(cases: Sequence[Case], answers: Sequence[Any]) -> list[dict[str, Any]]:
+    from trabecula.prediction import Abstain, to_json
+    from trabecula.target import get_target
+
+    rows = []
+    for case, answer in zip(cases, answers, strict=True):
+        for target, prediction in answer.items():
+            row = get_target(target)
+            abstained = isinstance(prediction, Abstain)
+            rows.append(
+                {
+                    "case": case.id,
+                    "target": target,
+                    "prediction": "" if abstained else to_json(prediction),
+                    "means": f"probability of {row.grades[1]}" if row.kind == "binary" else row.unit,
+                    "abstained": prediction.reason if abstained else "",
+                }
+            )
+    return rows
+
+
+def _tell(report: Any, out: Path) -> None:
+    from trabecula import catalogue
+
+    show_rows(catalogue.leaderboard(report), Format.table, title=str(report).splitlines()[0])
+    for note in report.told["cohort"]["notes"]:
+        console.print(f"  {note}", highlight=False)
+    console.print(f"report: {out / 'index.html'}", highlight=False, soft_wrap=True)
+
+
+def _free(out: Path) -> None:
+    """Refuse a place that is taken before hours are spent on filling it."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} is there already: name another --out or remove it first")

@@ -1,0 +1,1 @@
+"""From answers to numbers, files and pages: `numbers` computes, `files` writes, `page` shows."""

@@ -1,0 +1,225 @@
+"""The report as one JSON object: every figure on every page comes from here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from trabecula.report.numbers import (
+    Judged,
+    Row,
+    abstaining_as_negative,
+    by_part,
+    by_patient,
+    compared,
+    curves,
+    figures,
+    headline_metric,
+)
+from trabecula.system import System, threads
+from trabecula.target import get_target
+
+if TYPE_CHECKING:
+    from trabecula.cohort import Cohort
+    from trabecula.findings import Findings
+    from trabecula.protocol import Protocol
+
+_PACKAGES = ("trabecula", "numpy", "scipy", "scikit-learn", "catboost", "torch", "timm", "monai", "pillow", "pydicom")
+_INTERVALS = (
+    "95 % percentile bootstrap of patients within folds and classes, 2,000 draws; figures are means over folds; "
+    "conditional on the fitted models"
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Told:
+    """What is known of one entrant besides its answers."""
+
+    system: System
+    role: str
+    protocol: str
+    fit_seconds: float
+    predict_seconds: float
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    leak: Mapping[str, int] = field(default_factory=dict)
+
+
+def summary(
+    rows: Sequence[Row], *, cohort: Cohort, findings: Findings, protocol: Protocol, entrants: Sequence[Told]
+) -> dict[str, Any]:
+    """Return `report.json`: cohort, protocol, results, environment. Results are sorted by their headline metric."""
+    results: list[dict[str, Any]] = []
+    for told in entrants:
+        mine = [row for row in rows if _of(row, told)]
+        for target in dict.fromkeys(row.target for row in mine):
+            result = _result([row for row in mine if row.target == target], told, protocol.seed)
+            results.append(result)
+    judged = {_name(result): by_patient(_rows_of(rows, result)) for result in results}
+    for result in results:
+        if result["role"] != "as_published":
+            result["differences"] = _differences(result, results, judged, protocol.seed)
+            result["common"] = _common(result, results, judged, protocol.seed)
+    return {
+        "format": 1,
+        "cohort": _cohort(cohort, findings),
+        "protocol": {
+            "name": protocol.name, "rule": protocol.rule, "folds": protocol.folds, "seed": protocol.seed,
+            "unit": "patient" if cohort.card.patients == "known" else "picture, duplicates grouped",
+            "intervals": _INTERVALS,
+        },
+        "results": sorted(results, key=_place),
+        "environment": environment(protocol.seed),
+    }  # fmt: skip
+
+
+def environment(seed: int) -> dict[str, Any]:
+    """Return what another person needs to repeat the run: versions, machine, threads, seed."""
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(), "system": platform.system(), "machine": platform.machine(),
+        "cores": os.cpu_count(), "threads": threads(), "seed": seed, "packages": packages,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+def _result(rows: Sequence[Row], told: Told, seed: int) -> dict[str, Any]:
+    system, card, target = told.system, told.system.card(), get_target(rows[0].target)
+    patients, parts = by_patient(rows), by_part(rows)
+    replaced = target.id not in card.targets
+    published = [
+        entry.model_dump()
+        for entry in card.published
+        if entry.origin == "read" and (entry.target or card.targets[0]) == target.id
+    ]
+    return {
+        "system": system.id(), "title": card.title, "year": card.year, "role": told.role, "protocol": told.protocol,
+        "target": target.id, "target_title": target.title, "target_replaced": replaced, "circular": target.circular,
+        "headline_metric": headline_metric(target), "size": system.size, "fidelity": card.fidelity,
+        "patients": len(patients.patients), "cases": len(rows),
+        "abstained": {
+            "patients": int((~patients.evaluable).sum()),
+            "share": float((~patients.evaluable).mean()),
+            "reasons": _counted([row.abstained for row in rows if row.abstained]),
+        },
+        "metrics": figures(patients, seed=seed),
+        "metrics_by_part": figures(parts, seed=seed) if len(parts.patients) > len(patients.patients) else {},
+        "metrics_abstaining_as_negative": abstaining_as_negative(patients, seed=seed),
+        "curves": curves(patients),
+        "settings": system.origins(),
+        "published": [] if replaced else published,
+        "weaknesses": list(card.weaknesses),
+        "seconds": {"fit": round(told.fit_seconds, 2), "predict": round(told.predict_seconds, 2)},
+        "notes": dict(told.notes), "leak": dict(told.leak),
+        "split": card.split.model_dump() if told.role == "as_published" and card.split else None,
+    }  # fmt: skip
+
+
+def _cohort(cohort: Cohort, findings: Findings) -> dict[str, Any]:
+    return {
+        "id": cohort.id, "title": cohort.card.title, "cases": len(cohort.cases),
+        "patients": len({case.patient for case in cohort.cases}),
+        "card": cohort.card.model_dump(), "notes": list(cohort.notes), "findings": findings.to_json(),
+        "checksum": _checksum(cohort), "prevalence": _prevalence(cohort),
+    }  # fmt: skip
+
+
+def _prevalence(cohort: Cohort) -> dict[str, Any]:
+    """Return the share of each grade among cases and, where cases carry population weights, in the population."""
+    from trabecula.survey import weighted_share  # noqa: PLC0415
+
+    told: dict[str, Any] = {}
+    for target in dict.fromkeys(t for case in cohort.cases for t in case.truth):
+        row = get_target(target)
+        if not row.classifies:
+            continue
+        cases = [case for case in cohort.cases if target in case.truth]
+        told[target] = {
+            grade: {
+                "cases": sum(case.truth[target] == number for case in cases),
+                "population": weighted_share(cases, [case.truth[target] == number for case in cases]),
+            }
+            for number, grade in enumerate(row.grades)
+        }
+    return told
+
+
+def _checksum(cohort: Cohort) -> str:
+    """Name the content of a cohort: ids, sources, tables and truth."""
+    sha = hashlib.sha256()
+    for case in sorted(cohort.cases, key=lambda c: c.id):
+        sources = {role: case.images.source(role).digest for role in sorted(case.images)}
+        told = (case.id, case.patient, sources, dict(case.table), {t: repr(v) for t, v in case.truth.items()})
+        sha.update(json.dumps(told, sort_keys=True, default=str).encode())
+    return sha.hexdigest()
+
+
+def _differences(
+    result: dict[str, Any], results: Sequence[dict[str, Any]], judged: Mapping[str, Judged], seed: int
+) -> list[dict[str, Any]]:
+    """Compare a result with every other of its target, in pairs of the same patients."""
+    found = []
+    for other in _rivals(result, results):
+        pair = compared(judged[_name(result)], judged[_name(other)], seed=seed)
+        if pair is not None:
+            found.append({"against": other["system"], "role": other["role"], **pair})
+    return found
+
+
+def _common(
+    result: dict[str, Any], results: Sequence[dict[str, Any]], judged: Mapping[str, Judged], seed: int
+) -> dict[str, Any]:
+    """Return the figures on the patients whom every result of this target could answer, where some abstained."""
+    rivals = [judged[_name(other)] for other in (result, *_rivals(result, results))]
+    if all(each.evaluable.all() for each in rivals):
+        return {}
+    everyone = set.intersection(*({p for p, e in zip(j.patients, j.evaluable, strict=True) if e} for j in rivals))
+    mine = judged[_name(result)]
+    import numpy as np  # noqa: PLC0415
+
+    kept = mine.only(np.array([p in everyone for p in mine.patients], dtype=bool))
+    return {"patients": len(kept.patients), "metrics": figures(kept, seed=seed)}
+
+
+def _rivals(result: dict[str, Any], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        other
+        for other in results
+        if other is not result and other["target"] == result["target"] and other["role"] != "as_published"
+    ]
+
+
+def _place(result: dict[str, Any]) -> tuple[str, int, float]:
+    """Sort by target, honest results first, best first."""
+    from trabecula.metrics import LOWER_IS_BETTER  # noqa: PLC0415
+
+    value = (result["metrics"].get(result["headline_metric"]) or {}).get("value")
+    worst = float("inf") if value is None else value if result["headline_metric"] in LOWER_IS_BETTER else -value
+    return result["target"], result["role"] == "as_published", worst
+
+
+def _name(result: dict[str, Any]) -> str:
+    return "/".join((result["system"], result["protocol"], result["target"]))
+
+
+def _rows_of(rows: Sequence[Row], result: dict[str, Any]) -> list[Row]:
+    return [row for row in rows if "/".join((row.system, row.protocol, row.target)) == _name(result)]
+
+
+def _of(row: Row, told: Told) -> bool:
+    return row.system == told.system.id() and row.protocol == told.protocol
+
+
+def _counted(reasons: Sequence[str]) -> dict[str, int]:
+    return {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
