@@ -23,6 +23,7 @@ from trabecula.report.numbers import (
     figures,
     headline_metric,
 )
+from trabecula.survey import weighted_mean
 from trabecula.system import System, threads
 from trabecula.target import get_target
 
@@ -136,23 +137,38 @@ def _cohort(cohort: Cohort, findings: Findings) -> dict[str, Any]:
 
 
 def _prevalence(cohort: Cohort) -> dict[str, Any]:
-    """Return the share of each grade among cases and, where cases carry population weights, in the population."""
-    from trabecula.survey import weighted_share  # noqa: PLC0415
-
+    """Return the number of cases of each grade and, where cases carry weights, its share of the population."""
     told: dict[str, Any] = {}
     for target in dict.fromkeys(t for case in cohort.cases for t in case.truth):
         row = get_target(target)
-        if not row.classifies:
-            continue
-        cases = [case for case in cohort.cases if target in case.truth]
-        told[target] = {
-            grade: {
-                "cases": sum(case.truth[target] == number for case in cases),
-                "population": weighted_share(cases, [case.truth[target] == number for case in cases]),
+        if row.classifies:
+            told[target] = {
+                grade: {
+                    "cases": sum(case.truth.get(target) == number for case in cohort.cases),
+                    "population": _population(cohort, target, number),
+                }
+                for number, grade in enumerate(row.grades)
             }
-            for number, grade in enumerate(row.grades)
-        }
     return told
+
+
+def _population(cohort: Cohort, target: str, grade: int) -> dict[str, float] | None:
+    """Return a design-based share: strata and PSU where the cohort has them, else each patient drawn on its own.
+
+    Cases without truth stay in the design with the weight 0. Nothing where no case carries a weight.
+    """
+    cases = cohort.cases
+    if all(case.weight == 1 for case in cases):
+        return None
+    strata = [case.groups.get("stratum", "") for case in cases]
+    psu = [case.groups.get("psu", case.patient) for case in cases]
+    found = weighted_mean(
+        [float(case.truth.get(target) == grade) for case in cases],
+        [case.weight if target in case.truth else 0.0 for case in cases],
+        strata=strata,
+        psu=psu,
+    )
+    return {"value": found.value, "low": max(0.0, found.low), "high": min(1.0, found.high), "se": found.se}
 
 
 def _checksum(cohort: Cohort) -> str:
