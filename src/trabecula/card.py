@@ -121,6 +121,7 @@ class InputsDeclared(_Facts):
     masks: tuple[str, ...] = ()
     table: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    """Names of groups; `any group` stands for all that a case has. Only a baseline may ask for them."""
     optional: tuple[str, ...] = ()
 
     @model_validator(mode="after")

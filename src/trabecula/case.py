@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 from trabecula.image import Image, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,9 @@ class Event:
         if not (math.isfinite(self.years) and self.years >= 0) or self.event not in (0, 1, 2):
             raise ValueError(f"time to event is years >= 0 and 0, 1 or 2; got {self.years} and {self.event}")
 
+
+ANY_GROUP = "any group"
+"""A name that stands for all groups of a case, whatever they are called; for baselines on acquisition facts."""
 
 _V = TypeVar("_V")
 TableValue: TypeAlias = float | str
@@ -98,7 +101,7 @@ class Case:
         images: Iterable[str] = (),
         masks: Iterable[str] = (),
         table: Iterable[str] = (),
-        groups: Iterable[str] = (),
+        groups: Collection[str] = (),
         targets: Iterable[str] = (),
     ) -> Case:
         """Keep what is named and nothing else: without `targets` no truth; weights are never handed over."""
@@ -107,18 +110,15 @@ class Case:
             images=self.images.only(images),
             masks=self.masks.only(masks),
             table=_frozen(self.table, table),
-            groups=_frozen(self.groups, groups),
+            groups=self.groups if ANY_GROUP in groups else _frozen(self.groups, groups),
             truth=_frozen(self.truth, targets),
             weight=1.0,
         )
 
     def lacks(self, names: Iterable[str]) -> list[str]:
         """Return those of the names that are neither an image, a mask, a value nor a group of this case."""
-        return [
-            name
-            for name in names
-            if name not in self.images and name not in self.masks and name not in self.table and name not in self.groups
-        ]
+        held = {*self.images, *self.masks, *self.table, *self.groups, *((ANY_GROUP,) if self.groups else ())}
+        return [name for name in names if name not in held]
 
     def number(self, name: str) -> float:
         """Return a numeric value; NaN where it is missing.

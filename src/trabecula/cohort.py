@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trabecula.card import CohortCard, cohort_card, cohort_ids, read_card
-from trabecula.case import Case, Images
+from trabecula.case import ANY_GROUP, Case, Images
 from trabecula.image import PICTURE_ENDINGS, FileSource
 from trabecula.manifest import MANIFEST_ENDINGS, image_source, read_manifest
 from trabecula.system import Progress, quiet
@@ -109,12 +109,16 @@ def cohort_for(required: Sequence[str], targets: Sequence[str]) -> str:
     fitting = [
         card.id
         for card in made
-        if set(required) <= {*card.images, *card.masks, *card.table, *card.groups} and set(targets) <= set(card.targets)
+        if set(required) <= _offered(card) and set(targets) <= set(card.targets)
     ]
     if len(fitting) != 1:
         which = f"several do: {', '.join(fitting)}" if fitting else f"none of {', '.join(c.id for c in made)} does"
         raise LookupError(f"auto looks for the phantom cohort with {list(required)} and {list(targets)}; {which}")
     return fitting[0]
+
+
+def _offered(card: CohortCard) -> set[str]:
+    return {*card.images, *card.masks, *card.table, *card.groups, *((ANY_GROUP,) if card.groups else ())}
 
 
 def fitted_to(cases: Sequence[Case], inputs: InputsDeclared) -> list[Case]:
