@@ -45,9 +45,8 @@ class Report:
 
     def __str__(self) -> str:
         """Show the leaderboard as plain text."""
-        lines = [
-            f"{self.told['cohort']['title']}: {self.told['cohort']['patients']} patients; {self.told['protocol']['rule']}"
-        ]
+        cohort, rule = self.told["cohort"], self.told["protocol"]["rule"]
+        lines = [f"{cohort['title']}: {cohort['patients']} patients; {rule}"]
         for each in self.results:
             name = each["headline_metric"]
             figure = each["metrics"].get(name)
