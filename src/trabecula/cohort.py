@@ -106,11 +106,7 @@ def cohort_for(required: Sequence[str], targets: Sequence[str]) -> str:
     Raises `LookupError` that lists the candidates when there are several or none.
     """
     made = [cohort_card(id_) for id_ in cohort_ids() if cohort_card(id_).made]
-    fitting = [
-        card.id
-        for card in made
-        if set(required) <= _offered(card) and set(targets) <= set(card.targets)
-    ]
+    fitting = [card.id for card in made if set(required) <= _offered(card) and set(targets) <= set(card.targets)]
     if len(fitting) != 1:
         which = f"several do: {', '.join(fitting)}" if fitting else f"none of {', '.join(c.id for c in made)} does"
         raise LookupError(f"auto looks for the phantom cohort with {list(required)} and {list(targets)}; {which}")
