@@ -1,0 +1,1 @@
+"""Shared pieces of training, as plain functions: each system calls what it needs."""
