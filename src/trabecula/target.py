@@ -529,11 +529,16 @@ VARIABLES = {
         _yes_no("falls", "Fall in the last year"),
         _yes_no("needs_arms_to_stand", "Needs arms to rise from a chair"),
         _yes_no("alcohol_12_drinks", "At least 12 drinks in a year"),
-        _yes_no("milk_regularly", "Milk five times a week"),
         _yes_no("chemotherapy", "Chemotherapy"),
         _yes_no("contrast", "Intravenous contrast"),
         Variable(id="alcohol_drinks_day", title="Drinks on a drinking day", unit="drinks", low=0, high=60),
         Variable(id="milk_frequency", title="Milk products, 0 never to 3 daily", unit="grade", low=0, high=3),
+        Variable(
+            id="milk_history",
+            title="Milk five times a week: most of life, never, or varied",
+            unit="code",
+            codes=("regular", "never", "varied"),
+        ),
         Variable(
             id="self_rated_risk", title="Self-rated fracture risk", unit="code", codes=("less", "same", "greater")
         ),
