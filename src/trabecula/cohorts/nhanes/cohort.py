@@ -88,7 +88,7 @@ def _rows(path: Path) -> list[_Row]:
     needed = {
         *_DESIGN, *_FRACTURES, *_VERTEBRAE, *_MEASURED.values(), *_YES_NO.values(),
         "DXXOSBMD", "SMQ040", "MCQ190", "DIQ010",
-        *(column for column, *_ in (*_COUNTED.values(), *_CODED.values())),
+        *(column for column, _, _ in _COUNTED.values()), *(column for column, _ in _CODED.values()),
     }  # fmt: skip
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
@@ -118,17 +118,13 @@ def _case(row: _Row) -> Case:
 def _table(row: _Row) -> dict[str, TableValue]:
     table: dict[str, TableValue] = {name: row[column] for name, column in _MEASURED.items()}
     table |= {name: row[column] * unit for name, (column, unit, codes) in _COUNTED.items() if row[column] not in codes}
-    table |= {name: _yes(row[column]) for name, column in _YES_NO.items()}
+    table |= {name: _among(row[column], yes=(1,), no=(2,)) for name, column in _YES_NO.items()}
     table |= {name: codes.get(row[column], "") for name, (column, codes) in _CODED.items()}
     table["diabetes"] = _among(row["DIQ010"], yes=(1,), no=(2, 3))  # 3: borderline, not told to have it
     table["smoking"] = 0.0 if row["SMQ020"] == 2 else _among(row["SMQ040"], yes=(1, 2), no=(3,))
     table["rheumatoid_arthritis"] = 0.0 if row["MCQ160A"] == 2 else _among(row["MCQ190"], yes=(1,), no=(2, 3))
     table["bmd_lumbar_g_cm2"] = _lumbar(row)
     return table
-
-
-def _yes(answer: float) -> float:
-    return _among(answer, yes=(1,), no=(2,))
 
 
 def _among(answer: float, *, yes: tuple[int, ...], no: tuple[int, ...]) -> float:
