@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trabecula import metrics
+from trabecula.card import system_card, system_ids
 from trabecula.case import Event
 from trabecula.cohort import Cohort, fitted_to
 from trabecula.findings import check, resolved
@@ -26,13 +27,6 @@ if TYPE_CHECKING:
     from trabecula.findings import Findings
     from trabecula.prediction import Answer, Prediction
 
-BASELINES = (
-    "baseline_prevalence",
-    "baseline_age_sex_bmi",
-    "baseline_acquisition",
-    "baseline_ost",
-    "baseline_mean_hu",
-)
 _DEFAULT = Protocol()
 
 
@@ -145,12 +139,13 @@ def _as_published(system: System, cohort: Cohort, seed: int) -> Entrant | None:
 def _baselines(systems: Sequence[System], cohort: Cohort) -> Iterator[System]:
     """Give each baseline for the first system's headline that the cohort has the inputs for and nobody named."""
     named = {system.id() for system in systems}
-    if not systems[0].headline.classifies:
-        return
-    for id_ in BASELINES:
-        if id_ in named:
+    cards = [system_card(id_) for id_ in system_ids()]
+    for card in cards:
+        if card.role != "baseline" or not card.built or card.id in named:
             continue
-        system = get_system(id_, targets=(systems[0].headline.id,))
+        if not get_target(card.targets[0]).same_kind(systems[0].headline):
+            continue
+        system = get_system(card.id, targets=(systems[0].headline.id,))
         inputs = system.inputs()
         required = [n for n in (*inputs.images, *inputs.table, *inputs.groups) if n not in inputs.optional]
         if any(not case.lacks(required) for case in cohort.cases):
