@@ -92,7 +92,7 @@ class Frame:
         """
         if "Rows" not in self.header:
             stored_as = self.header.file_meta.get("MediaStorageSOPClassUID")
-            if stored_as is None or "Image Storage" in stored_as.name:
+            if not stored_as or "Image Storage" in stored_as.name:
                 raise ValueError("an image without Rows, probably truncated; export it again")
             return False
         return self.modality not in _NOT_PICTURES and "LOCALIZER" not in self.text("ImageType").upper().split()
@@ -165,7 +165,8 @@ def stored_pixels(frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
             raise ValueError(f"{path}: holds no pixels that can be read ({error}); export it again") from error
         except Exception as error:  # decoders raise anything on damaged pixels
             raise ValueError(
-                f"{path}: its pixel data is shorter than its header says, or damaged ({error}); export it again"
+                f"{path}: its pixels cannot be decoded: the file is truncated or damaged, or no decoder here follows it "
+                f"({error}); export it again, uncompressed"
             ) from error
 
 
@@ -174,7 +175,7 @@ def _require_decoder(frame: Frame) -> None:
 
     syntax = frame.header.file_meta.get("TransferSyntaxUID")
     try:
-        available = get_decoder(syntax).is_available
+        available = get_decoder(syntax).is_available and not syntax.is_deflated
     except (NotImplementedError, ValueError, AttributeError):
         available = False
     if not available:

@@ -163,7 +163,7 @@ def _layers(frames: Sequence[Frame], heights: NDArray[np.float64]) -> tuple[NDAr
 
 
 def _thickness(frame: Frame) -> float:
-    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+    for keyword in ("SliceThickness", "SpacingBetweenSlices"):
         if frame.value(keyword) is not None and (thickness := float(frame.numbers(keyword, 1)[0])) > 0:
             return thickness
     raise ValueError(f"{frame}: a single slice without SliceThickness is no volume; fetch the rest of the series")
