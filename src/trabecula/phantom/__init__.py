@@ -1,0 +1,1 @@
+"""Patients whose bone is known: a population, and the pictures of it."""
