@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 from trabecula.cache import file_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,8 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 VOLUME_ENDINGS = (".nii", ".nii.gz")
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's mode L
+_OTHER_COLOURS = ("P", "PA", "CMYK", "YCbCr", "HSV", "LAB")
+_MM = {"meter": 1e3, "micron": 1e-3}  # spatial units of a NIfTI header; anything else is mm
 
 
 @runtime_checkable
@@ -69,18 +72,27 @@ class Image:
         voxels = np.ascontiguousarray(self.voxels)
         if voxels.ndim != 3 or not voxels.size:
             raise ValueError(f"an image has voxels [k, j, i], at least one; these have the shape {voxels.shape}")
-        if self.unit not in get_args(Unit):
-            raise ValueError(f"unknown unit {self.unit!r}; known: {', '.join(get_args(Unit))}")
+        if voxels.dtype.kind not in "biuf":
+            raise ValueError(f"voxels are real numbers, one a place; these are {voxels.dtype}")
+        for given, known in ((self.unit, get_args(Unit)), (self.space, get_args(Space))):
+            if given not in known:
+                raise ValueError(f"unknown unit or space {given!r}; known: {', '.join(known)}")
         if np.issubdtype(voxels.dtype, np.floating) and not np.isfinite(voxels).all():
             raise ValueError("voxels are NaN or infinite: replace or crop them before making an image")
-        if self.spacing is not None and not all(math.isfinite(s) and s > 0 for s in self.spacing):
-            raise ValueError(f"spacing is positive and in mm; got {self.spacing}")
+        if self.spacing is not None:
+            if len(self.spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in self.spacing):
+                raise ValueError(f"spacing is positive and in mm, along k, j and i; got {self.spacing}")
+            object.__setattr__(self, "spacing", _plain(self.spacing))
+        if len(self.origin) != 3 or not all(math.isfinite(x) for x in self.origin):
+            raise ValueError(f"the origin is a position in mm; got {self.origin}")
         axes = np.asarray(self.direction, dtype=float)
         if axes.shape != (3, 3) or not np.allclose(axes @ axes.T, np.eye(3), atol=1e-3):
             raise ValueError("direction holds three orthonormal rows, along k, j and i")
-        voxels = voxels.view()
+        voxels = voxels.astype(voxels.dtype.newbyteorder("="), copy=False).view()
         voxels.flags.writeable = False
         object.__setattr__(self, "voxels", voxels)
+        object.__setattr__(self, "origin", _plain(self.origin))
+        object.__setattr__(self, "direction", tuple(_plain(row) for row in self.direction))
         object.__setattr__(self, "names", MappingProxyType(dict(self.names)))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -129,6 +141,11 @@ class Image:
         return replace(self, voxels=voxels, unit=unit or self.unit)
 
 
+def _plain(numbers: Iterable[float]) -> tuple[float, ...]:
+    """Return Python's own floats, without -0.0, so that one geometry has one digest."""
+    return tuple(float(x) + 0.0 for x in numbers)
+
+
 def _rebuild(
     voxels: NDArray[Any],
     unit: Unit,
@@ -168,16 +185,18 @@ def read_picture(path: Path) -> Image:
     """Read PNG, JPEG, TIFF or BMP as `[1, j, i]` in stored values, colours as their luminance (ITU-R BT.601).
 
     The space is the detector's and the spacing unknown: a picture says neither. An EXIF orientation is applied.
-    Raises `ValueError` that names the file when it is missing, truncated or no picture.
+    Raises `ValueError` that names the file when it is missing, truncated, no picture or several in one.
     """
     from PIL import Image as Picture  # noqa: PLC0415 keeps `import trabecula` light
     from PIL import ImageOps, UnidentifiedImageError  # noqa: PLC0415
 
     try:
         with Picture.open(path) as opened:
+            if (pages := getattr(opened, "n_frames", 1)) > 1 and opened.format != "MPO":  # a camera adds a preview
+                raise ValueError(f"it holds {pages} pictures: split it")
             opened.load()
             picture = ImageOps.exif_transpose(opened)
-            if picture.mode in ("P", "PA"):
+            if picture.mode in _OTHER_COLOURS:
                 picture = picture.convert("RGB")
             pixels = np.asarray(picture)
     except FileNotFoundError:
@@ -191,23 +210,28 @@ def read_picture(path: Path) -> Image:
         pixels = np.rint(pixels).astype(np.uint8)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
-    return Image(voxels=pixels[None], unit="stored", space="detector")
+    return _named(path, lambda: Image(voxels=pixels[None], unit="stored", space="detector"))
 
 
 def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
-    """Read a NIfTI volume; its RAS affine becomes LPS and its axes i, j, k become `[k, j, i]`.
+    """Read a NIfTI volume; its RAS affine becomes LPS mm and its axes i, j, k become `[k, j, i]`.
 
-    Raises `ValueError` that names the file when it cannot be read, has more than three dimensions or a skewed affine.
+    Raises `ValueError` that names the file when it cannot be read, has more than three dimensions, a skewed affine,
+    colours or NaN.
     """
     import nibabel  # noqa: PLC0415
-    from nibabel.spatialimages import SpatialImage  # noqa: PLC0415
+    from nibabel.spatialimages import HeaderDataError  # noqa: PLC0415
 
     try:
         loaded = nibabel.load(path)
-        if not isinstance(loaded, SpatialImage):
+        if not isinstance(loaded, nibabel.Nifti1Image):  # NIfTI-2 is one as well
             raise ValueError("no volume in it")
         stored = np.asanyarray(loaded.dataobj)
-    except (OSError, EOFError, nibabel.filebasedimages.ImageFileError, ValueError) as error:
+        mm = _MM.get(loaded.header.get_xyzt_units()[0], 1.0)
+    except (
+        OSError, EOFError, nibabel.filebasedimages.ImageFileError, HeaderDataError, ValueError, LookupError,
+        OverflowError, zlib.error,
+    ) as error:  # fmt: skip
         raise ValueError(f"{path}: cannot be read as NIfTI ({error}); replace or remove the file") from error
     while stored.ndim > 3 and stored.shape[-1] == 1:
         stored = stored[..., 0]
@@ -215,15 +239,25 @@ def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
         stored = stored[..., None]
     if stored.ndim != 3:
         raise ValueError(f"{path}: holds {stored.ndim} dimensions; split it into single volumes")
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ loaded.affine
+    lps = np.diag([-mm, -mm, mm, 1.0]) @ loaded.affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    if not np.isfinite(lps).all() or not spacing.all():
+        raise ValueError(f"{path}: its affine says no place for some axis; write the header again")
     axes = lps[:3, :3] / spacing
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise ValueError(f"{path}: its affine is skewed (gantry tilt?); resample it to an orthogonal grid first")
-    return Image(
-        voxels=stored.T,
-        unit=unit,
-        spacing=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
-        origin=(float(lps[0, 3]), float(lps[1, 3]), float(lps[2, 3])),
-        direction=tuple(tuple(float(x) for x in axes[:, axis]) for axis in (2, 1, 0)),
+    (i, j, k), (x, y, z) = spacing, lps[:3, 3]
+    return _named(
+        path,
+        lambda: Image(
+            voxels=stored.T, unit=unit, spacing=(k, j, i), origin=(x, y, z), direction=tuple(axes.T[::-1].tolist())
+        ),
     )
+
+
+def _named(path: Path, make: Callable[[], Image]) -> Image:
+    """Put the name of the file before what is wrong with its voxels."""
+    try:
+        return make()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
