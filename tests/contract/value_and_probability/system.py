@@ -17,6 +17,7 @@ class ValueAndProbability(System):
     strength: float = guess(1.0, "a toy")
 
     def _fit(self, cases, run):
+        cases = [case for case in cases if all(target.id in case.truth for target in self.predicts)]
         x = self._table(cases)
         middle = np.nanmean(x, axis=0)
         x = np.where(np.isnan(x), middle, x) - middle
