@@ -12,6 +12,7 @@ import inspect
 import json
 import os
 import tempfile
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,12 @@ def folder() -> Path | None:
 
 
 def key(function: Callable[..., Any], digests: tuple[str, ...], settings: Mapping[str, Any]) -> str:
-    """Name what `function` makes of these contents with these settings."""
-    told = json.dumps([_code(function), digests, settings], sort_keys=True, default=repr)
+    """Name what `function` makes of these contents with these settings.
+
+    Raises `TypeError` for a setting that is not plain JSON, and for a function that carries more than its code tells:
+    one inside another, a lambda, a method. Two of those could share a name and answer for each other.
+    """
+    told = json.dumps([_code(function), digests, settings], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -52,7 +57,7 @@ def remember(
 
     `contents` are sources (anything with `digest` and `load`); they are loaded only when something must be computed.
     The array is read-only, memory-mapped where it comes from the cache. Nothing is raised for a full or unwritable
-    cache folder: the value is then computed each time.
+    cache folder: the value is then computed each time. For `TypeError` see `key`.
     """
     settings = dict(settings or {})
     room = folder()
@@ -61,13 +66,14 @@ def remember(
     name = key(function, tuple(content.digest for content in contents), settings)
     path = room / "arrays" / name[:2] / f"{name}.npy"
     try:
-        kept: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        os.utime(path)
-        return kept
+        kept: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError):
         value = _computed(function, contents, settings)
         _keep(path, value)
         return value
+    with suppress(OSError):
+        os.utime(path)
+    return kept
 
 
 def file_digest(path: Path) -> str:
@@ -106,11 +112,14 @@ def _file_digest(path: str, size: int, changed_ns: int) -> str:
 
 
 def sweep(limit_gb: float | None = None) -> int:
-    """Delete the least recently used arrays until the folder is below its limit; return how many went."""
+    """Delete the least recently used arrays until the folder is below its limit; return how many went.
+
+    Raises `ValueError` when `TRABECULA_CACHE_GB` is no number.
+    """
     room = folder()
     if room is None:
         return 0
-    limit = (limit_gb if limit_gb is not None else float(os.environ.get("TRABECULA_CACHE_GB", "8"))) * 1e9
+    limit = (limit_gb if limit_gb is not None else _limit_gb()) * 1e9
     files = []
     for path in (room / "arrays").rglob("*.npy"):
         try:
@@ -122,9 +131,20 @@ def sweep(limit_gb: float | None = None) -> int:
     for _, size, path in sorted(files):
         if total <= limit:
             break
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink()
+        except OSError:
+            continue
         total, gone = total - size, gone + 1
     return gone
+
+
+def _limit_gb() -> float:
+    given = os.environ.get("TRABECULA_CACHE_GB", "8")
+    try:
+        return float(given)
+    except ValueError:
+        raise ValueError(f"TRABECULA_CACHE_GB is a number of gigabytes; got {given!r}") from None
 
 
 def _computed(
@@ -165,6 +185,8 @@ def _write(path: Path, content: bytes) -> None:
 
 @cache
 def _code(function: Callable[..., Any]) -> str:
+    if not inspect.isfunction(function) or "<" in function.__qualname__:
+        raise TypeError(f"{function!r} cannot be remembered: write it as a function of its module, with settings")
     try:
         source = inspect.getsource(inspect.getmodule(function) or function)
     except (OSError, TypeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from trabecula.image import Image, Source
@@ -71,7 +72,7 @@ class Images(Mapping[str, Image]):
 class Case:
     """What gets one answer.
 
-    A missing value is absent: `table` never holds NaN or `None`, and a target without truth is not in `truth`.
+    A missing value is absent: neither `table` nor `truth` ever holds NaN, `None` or an empty text.
     `weight` is the number of people of the population that the case stands for.
 
     Raises `ValueError` for an empty id or patient, or a weight that is not positive.
@@ -92,8 +93,9 @@ class Case:
             raise ValueError("a case has an id and a patient")
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise ValueError(f"case {self.id}: the weight is positive; got {self.weight}")
-        present = {name: value for name, value in self.table.items() if not _missing(value)}
-        object.__setattr__(self, "table", present)
+        for name in ("table", "truth"):
+            present = {key: value for key, value in getattr(self, name).items() if not _missing(value)}
+            object.__setattr__(self, name, present)
 
     def only(
         self,
@@ -136,4 +138,4 @@ def _frozen(mapping: Mapping[str, _V], names: Iterable[str]) -> dict[str, _V]:
 
 
 def _missing(value: object) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, str) and not value) or (isinstance(value, Real) and math.isnan(value))

@@ -227,7 +227,7 @@ def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
         if not isinstance(loaded, nibabel.Nifti1Image):  # NIfTI-2 is one as well
             raise ValueError("no volume in it")
         stored = np.asanyarray(loaded.dataobj)
-        mm = _MM.get(loaded.header.get_xyzt_units()[0], 1.0)
+        mm = _MM.get(loaded.header.get_xyzt_units()[0], 1.0)  # type: ignore[no-untyped-call]
     except (
         OSError, EOFError, nibabel.filebasedimages.ImageFileError, HeaderDataError, ValueError, LookupError,
         OverflowError, zlib.error,
