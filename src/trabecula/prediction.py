@@ -15,6 +15,8 @@ import numpy as np
 from trabecula.image import Image
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from trabecula.target import Target
 
 
@@ -89,7 +91,7 @@ class Survival:
         object.__setattr__(
             self, "incidence", {c: tuple(float(p) for p in curve) for c, curve in self.incidence.items()}
         )
-        if not self.years or self.years[0] < 0 or np.any(np.diff(self.years) <= 0):
+        if not self.years or not np.isfinite(self.years).all() or self.years[0] < 0 or np.any(np.diff(self.years) <= 0):
             raise ValueError("years of a survival answer rise from 0 or later")
         if not self.incidence:
             raise ValueError("a survival answer names at least one cause")
@@ -104,10 +106,12 @@ class Survival:
     def at(self, years: float, cause: str = "event") -> float:
         """Cumulative incidence at a time, linear between the years given.
 
-        Raises `ValueError` beyond the last year: nothing is known there.
+        Raises `ValueError` before 0 or beyond the last year, where nothing is known, and for a cause without a curve.
         """
-        if years > self.years[-1]:
-            raise ValueError(f"asked for {years} years, known up to {self.years[-1]}")
+        if not 0 <= years <= self.years[-1]:
+            raise ValueError(f"asked for {years} years, known from 0 up to {self.years[-1]}")
+        if cause not in self.incidence:
+            raise ValueError(f"no curve of {cause!r}; there are {', '.join(self.incidence)}")
         return float(np.interp(years, (0.0, *self.years), (0.0, *self.incidence[cause])))
 
 
@@ -149,6 +153,17 @@ _KINDS: dict[str, type[Any]] = {
     "time_to_event": Survival,
     "label_map": LabelMap,
 }
+
+
+def graded(target: Target, probabilities: NDArray[np.floating]) -> Prediction:
+    """Return the answer to a binary or an ordinal target from the probabilities `[grades]` of its grades.
+
+    Raises `ValueError` when they are not probabilities that add up to 1, and `TypeError` for another kind of target.
+    """
+    if not target.classifies:
+        raise TypeError(f"{target.id} is {target.kind}: it has no grades")
+    grades = Grades(tuple(probabilities.tolist()))
+    return Probability(min(1.0, grades.p[1])) if target.kind == "binary" else grades
 
 
 def fits(prediction: Prediction, target: Target) -> None:
