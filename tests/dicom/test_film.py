@@ -8,7 +8,7 @@ import pytest
 import SimpleITK
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import JPEGLosslessSV1, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLosslessSV1, RLELossless
 
 from trabecula.dicom import read_series
 
@@ -51,6 +51,14 @@ def test_a_modality_lut_table_is_looked_up(tmp_path, dicom):
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
     path = dicom.write(tmp_path / "film", np.array([[0, 1, 2, 3, 9]], np.uint16), ModalityLUTSequence=[table], **TWELVE)
     assert read_series([path]).voxels.tolist() == [[[100, 100, 200, 60000, 60000]]]
+
+
+def test_a_modality_lut_of_signed_pixels_does_not_wrap(tmp_path, dicom):
+    table = dicom.item(LUTDescriptor=[3, -32768, 16], LUTData=[100, 200, 300], ModalityLUTType="US")
+    table["LUTDescriptor"].VR, table["LUTData"].VR = "SS", "US"
+    signed = np.array([[-32768, -32767, 32767]], np.int16)
+    path = dicom.write(tmp_path / "film", signed, Modality="CR", ModalityLUTSequence=[table])
+    assert read_series([path]).voxels.tolist() == [[[100, 200, 300]]]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +128,15 @@ def test_a_transfer_syntax_that_nothing_decodes_is_named(tmp_path, dicom, monkey
     assert str(path) in str(refusal.value)
 
 
+def test_a_deflated_file_is_named_as_such(tmp_path, dicom):
+    path = dicom.write(tmp_path / "film", GREY, **TWELVE)
+    file = dcmread(path)
+    file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    file.save_as(path)
+    with pytest.raises(ValueError, match="no decoder for its transfer syntax Deflated"):
+        read_series([path])
+
+
 @pytest.mark.parametrize("cut", [1, 2, 5, 12, 13, 60])
 def test_a_truncated_file_is_named_wherever_it_ends(tmp_path, dicom, cut):
     path = dicom.write(tmp_path / "film", GREY, **TWELVE)
@@ -134,6 +151,12 @@ def test_less_pixel_data_than_promised_and_none_are_refused(tmp_path, dicom):
         read_series([path])
     path = dicom.write(tmp_path / "none", GREY, **TWELVE, PixelData=None)
     with pytest.raises(ValueError, match="none: holds no pixels"):
+        read_series([path])
+
+
+def test_bits_in_a_retired_place_are_refused_rather_than_read_wrongly(tmp_path, dicom):
+    path = dicom.write(tmp_path / "film", GREY << 4, **TWELVE | {"HighBit": 15})
+    with pytest.raises(ValueError, match="12 stored bits end at bit 15"):
         read_series([path])
 
 

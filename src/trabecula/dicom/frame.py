@@ -158,19 +158,20 @@ def stored_pixels(frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
 
     for path, group in groupby(frames, key=lambda frame: frame.path):
         members = list(group)
-        _require_decoder(members[0])
+        _require_decodable(members[0])
         try:
             yield from (pixels for _, pixels in zip(members, iter_pixels(path), strict=True))
         except AttributeError as error:
             raise ValueError(f"{path}: holds no pixels that can be read ({error}); export it again") from error
         except Exception as error:  # decoders raise anything on damaged pixels
             raise ValueError(
-                f"{path}: its pixels cannot be decoded: the file is truncated or damaged, or no decoder here follows it "
-                f"({error}); export it again, uncompressed"
+                f"{path}: its pixels cannot be decoded: the file is truncated or damaged, or no decoder here "
+                f"follows it ({error}); export it again, uncompressed"
             ) from error
 
 
-def _require_decoder(frame: Frame) -> None:
+def _require_decodable(frame: Frame) -> None:
+    """Refuse what would decode to an error without a cause, or silently to other values."""
     from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415
 
     syntax = frame.header.file_meta.get("TransferSyntaxUID")
@@ -183,6 +184,12 @@ def _require_decoder(frame: Frame) -> None:
         raise ValueError(
             f"{frame.path}: no decoder for its transfer syntax {name} ({syntax}); decompress it first, "
             f"such as with `gdcmconv --raw`, or install a pydicom decoder for it, such as pylibjpeg"
+        )
+    header = frame.header
+    if "HighBit" in header and "BitsStored" in header and header.HighBit != header.BitsStored - 1:
+        raise ValueError(
+            f"{frame.path}: its {header.BitsStored} stored bits end at bit {header.HighBit}, a retired layout (PS3.5 "
+            f"8.1.1); convert it so that HighBit is BitsStored - 1"
         )
 
 
