@@ -49,22 +49,39 @@ class State:
 def whole(folder: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `folder` when the block ends well, and vanishes when it does not.
 
-    Raises `FileExistsError` when `folder` is there already and not empty.
+    Raises `FileExistsError` when `folder` is there already and not empty, and `OSError` that names it when it cannot
+    be written, on a full disk for instance.
     """
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is there already: name another place or remove it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    except OSError as error:
+        raise OSError(f"{folder} cannot be made ({error}): name another place") from error
     try:
         yield temporary
         temporary.chmod(0o755)
         if folder.exists():
             folder.rmdir()
         temporary.rename(folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise OSError(
+                f"{folder} could not be written ({error}), so nothing was kept: free space there or name another place"
+            ) from error
         raise
+
+
+@contextmanager
+def _failing_as_files_do(foreign: type[Exception]) -> Iterator[None]:
+    """Turn the error with which a library says that it could not write into an `OSError`."""
+    try:
+        yield
+    except foreign as error:
+        raise OSError(str(error)) from error
 
 
 def save_state(state: State, folder: Path, *, about: Json) -> None:
@@ -75,13 +92,18 @@ def save_state(state: State, folder: Path, *, about: Json) -> None:
     """
     formats = {}
     if state.arrays:
-        from safetensors.numpy import save_file  # noqa: PLC0415 only where there is something to save
+        from safetensors import SafetensorError  # noqa: PLC0415 only where there is something to save
+        from safetensors.numpy import save_file  # noqa: PLC0415
 
-        save_file({name: _contiguous(array) for name, array in state.arrays.items()}, folder / "arrays.safetensors")
+        arrays = {name: _contiguous(array) for name, array in state.arrays.items()}
+        with _failing_as_files_do(SafetensorError):
+            save_file(arrays, folder / "arrays.safetensors")
     for name, network in state.networks.items():
+        from safetensors import SafetensorError  # noqa: PLC0415
         from safetensors.torch import save_model  # noqa: PLC0415 loads torch
 
-        save_model(network, str(folder / f"network.{name}.safetensors"))
+        with _failing_as_files_do(SafetensorError):
+            save_model(network, str(folder / f"network.{name}.safetensors"))
     for name, estimator in state.estimators.items():
         formats[name] = _save_estimator(estimator, folder / f"estimator.{name}")
     model = {
@@ -101,8 +123,8 @@ def read_about(folder: Path) -> dict[str, Any]:
     Raises `ValueError` that names a file that is missing, new or altered.
     """
     try:
-        written = json.loads((folder / _CHECKSUMS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        written = dict(json.loads((folder / _CHECKSUMS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{folder} is no saved model: its {_CHECKSUMS} is missing or unreadable") from error
     found = _checksums(folder)
     for name in sorted({*written, *found}):
@@ -139,7 +161,10 @@ def load_state(folder: Path, about: Json, *, networks: Callable[[Json], Mapping[
 
 def _save_estimator(estimator: Any, stem: Path) -> str:
     if type(estimator).__module__.startswith("catboost"):
-        estimator.save_model(f"{stem}.cbm")
+        from catboost import CatBoostError  # noqa: PLC0415
+
+        with _failing_as_files_do(CatBoostError):
+            estimator.save_model(f"{stem}.cbm")
         return type(estimator).__name__
     import skops.io  # noqa: PLC0415 loads torch where it is installed
 
@@ -173,4 +198,4 @@ def _checksums(folder: Path) -> dict[str, str]:
 def _contiguous(array: NDArray[Any]) -> NDArray[Any]:
     import numpy as np  # noqa: PLC0415
 
-    return np.ascontiguousarray(array)
+    return np.asarray(array, order="C")  # np.ascontiguousarray would give a single number an axis
