@@ -289,10 +289,13 @@ class Model:
     def load(cls, folder: str | Path, *, recipe: type[System] | None = None) -> Model:
         """Read a model back; its answers are identical. `recipe` is for systems outside the catalogue.
 
-        Raises `ValueError` when a file is missing or altered, `KeyError` for a system that is not known here.
+        Raises `ValueError` when a file is missing or altered or the model is another recipe's, `KeyError` for a system
+        that is not known here.
         """
         folder = Path(folder)
         about = read_about(folder)
+        if recipe is not None and recipe.id() != about["system"]:
+            raise ValueError(f"{folder} holds a model of {about['system']}, not of {recipe.id()}")
         system = from_settings(recipe or _class(about["system"]), about["settings"])
         state = load_state(folder, about, networks=system._networks)
         return cls(system, state, about["about"])
@@ -333,7 +336,7 @@ def get_system(
     if size != "paper" and size not in kind.sizes:
         raise KeyError(unknown("size", size, ("paper", *kind.sizes)))
     chosen = {} if size == "paper" else dict(kind.sizes[size])
-    return from_settings(kind, {**chosen, **(settings or {}), "targets": tuple(targets)})
+    return from_settings(kind, {"targets": tuple(targets), **chosen, **(settings or {})})
 
 
 def from_settings(kind: type[System], settings: Mapping[str, Any]) -> System:
@@ -357,10 +360,14 @@ def threads() -> int:
 
     Fixed, because sums in another order are other numbers: serial, joblib and Dask then agree bit for bit. Several
     cores are used by running folds and systems side by side.
+    Raises `ValueError` when the variable is not a number from 1 on.
     """
     import os  # noqa: PLC0415
 
-    return int(os.environ.get("TRABECULA_THREADS", "1"))
+    given = os.environ.get("TRABECULA_THREADS", "1")
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"TRABECULA_THREADS is a number from 1 on; got {given!r}")
+    return int(given)
 
 
 @contextmanager
