@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from trabecula.phantom.outline import linear
+from trabecula.phantom.outline import interpolated
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -96,9 +96,8 @@ def _spread(primary: Floats, reach: float) -> Floats:
     rows, columns = (size // 8 for size in primary.shape)
     blocks = primary[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8).mean(axis=(1, 3))
     wide = gaussian_filter(blocks, reach / 8, mode="nearest")
-    down, across = (linear(np.arange(n) * 8 + 3.5, np.arange(size) + 0.0)
-                    for n, size in zip((rows, columns), primary.shape, strict=True))  # fmt: skip
-    return np.asarray(down @ wide @ across.T)
+    j, i = ((np.arange(size) - 3.5) / 8 for size in primary.shape)
+    return interpolated(wide, j, i)
 
 
 def _shuttered(grey: Floats, film: Film) -> Floats:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.spatial import cKDTree
+from scipy.ndimage import distance_transform_edt
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,33 +30,50 @@ def closed_curve(landmarks: ArrayLike) -> Floats:
 def depth_inside(curve: Floats, x: Floats, y: Floats) -> Floats:
     """Return the signed distance to a closed curve in mm, positive inside, `[y, x]`; -3 from 3 mm outside on.
 
-    The distance is exact on a grid of 1.25 mm and linear in between. `x` and `y` rise.
+    `curve` is one of `closed_curve`; `x` and `y` rise evenly. The distance is that to points of the curve, found on a
+    grid of 1.25 mm, and linear in between.
     """
+    coarse_x, coarse_y = _coarse(x, curve[:, 0]), _coarse(y, curve[:, 1])
+    nearest = _nearest(curve, coarse_x, coarse_y)
+    inward = _inward(curve)
+    apart_x, apart_y = coarse_x[None, :] - curve[nearest, 0], coarse_y[:, None] - curve[nearest, 1]
+    side = apart_x * inward[nearest, 0] + apart_y * inward[nearest, 1]
+    depth = np.maximum(np.copysign(np.hypot(apart_x, apart_y), side), -_OUTSIDE_MM)
+    return interpolated(depth, (y - coarse_y[0]) / _COARSE_MM, (x - coarse_x[0]) / _COARSE_MM)
+
+
+def _nearest(curve: Floats, x: Floats, y: Floats) -> NDArray[np.int64]:
+    """Return the index of the nearest point of the curve, `[y, x]`: of those beside the nearest cell it crosses."""
+    i = np.rint((curve[:, 0] - x[0]) / _COARSE_MM).astype(int)
+    j = np.rint((curve[:, 1] - y[0]) / _COARSE_MM).astype(int)
+    seen = (i >= 0) & (i < len(x)) & (j >= 0) & (j < len(y))
+    crossed = np.full((len(y), len(x)), -1)
+    crossed[j[seen], i[seen]] = np.flatnonzero(seen)
+    cell_j, cell_i = distance_transform_edt(crossed < 0, return_distances=False, return_indices=True)
+    beside = (crossed[cell_j, cell_i][..., None] + np.arange(-6, 7)) % len(curve)
+    apart = (x[None, :, None] - curve[beside, 0]) ** 2 + (y[:, None, None] - curve[beside, 1]) ** 2
+    chosen = apart.argmin(axis=-1)[..., None]
+    return np.asarray(np.take_along_axis(beside, chosen, axis=-1)[..., 0])
+
+
+def _inward(curve: Floats) -> Floats:
+    """Return the unit vectors `[n, (x, y)]` that point into the curve."""
     turn = np.roll(curve, -1, axis=0) - np.roll(curve, 1, axis=0)
-    clockwise = np.sign(np.sum(curve[:, 0] * turn[:, 1] - curve[:, 1] * turn[:, 0]))
-    inward = np.stack([-turn[:, 1], turn[:, 0]], axis=1) * clockwise
-    inward /= np.hypot(inward[:, 0], inward[:, 1])[:, None]
-    coarse_x, coarse_y = _coarse(x), _coarse(y)
-    coarse = np.full((len(coarse_y), len(coarse_x)), -_OUTSIDE_MM)
-    near_x = (coarse_x > curve[:, 0].min() - _OUTSIDE_MM) & (coarse_x < curve[:, 0].max() + _OUTSIDE_MM)
-    near_y = (coarse_y > curve[:, 1].min() - _OUTSIDE_MM) & (coarse_y < curve[:, 1].max() + _OUTSIDE_MM)
-    where = np.ix_(near_y, near_x)
-    points = np.stack(np.meshgrid(coarse_x[near_x], coarse_y[near_y]), axis=-1)
-    distance, nearest = cKDTree(curve).query(points)
-    side = np.sum((points - curve[nearest]) * inward[nearest], axis=-1)
-    coarse[where] = np.maximum(np.where(side > 0, distance, -distance), -_OUTSIDE_MM)
-    return linear(coarse_y, y) @ coarse @ linear(coarse_x, x).T
+    sense = np.sign(np.sum(curve[:, 0] * turn[:, 1] - curve[:, 1] * turn[:, 0]))
+    inward = sense * np.stack([-turn[:, 1], turn[:, 0]], axis=1)
+    return np.asarray(inward / np.hypot(inward[:, 0], inward[:, 1])[:, None])
 
 
-def linear(known: Floats, wanted: Floats) -> Floats:
-    """Return the matrix `[wanted, known]` that interpolates linearly between known places, evenly spaced."""
-    place = np.clip((wanted - known[0]) / (known[1] - known[0]), 0, len(known) - 1.000001)
+def interpolated(values: Floats, j: Floats, i: Floats) -> Floats:
+    """Return values `[j, i]` between those on a grid, linearly; places count in grid points, those outside are held."""
+    return _between(_between(values, j).T, i).T
+
+
+def _between(values: Floats, place: Floats) -> Floats:
+    place = np.clip(place, 0, len(values) - 1.000001)
     below = place.astype(int)
-    matrix = np.zeros((len(wanted), len(known)))
-    rows = np.arange(len(wanted))
-    matrix[rows, below] = 1 - (place - below)
-    matrix[rows, below + 1] = place - below
-    return matrix
+    share = (place - below)[:, None]
+    return np.asarray(values[below] * (1 - share) + values[below + 1] * share)
 
 
 def thickness(depth: Floats, half: Floats) -> Floats:
@@ -68,6 +85,8 @@ def thickness(depth: Floats, half: Floats) -> Floats:
     return np.asarray(2 * np.sqrt(inside * (2 * half - inside)))
 
 
-def _coarse(fine: Floats) -> Floats:
-    count = max(2, int(np.ceil((fine[-1] - fine[0]) / _COARSE_MM)) + 1)
-    return np.linspace(fine[0], fine[-1], count)
+def _coarse(fine: Floats, curve: Floats) -> Floats:
+    """Return the places of a coarse grid about the part of the curve that is in sight, and a little beyond."""
+    low = max(fine[0] - 10, curve.min() - _OUTSIDE_MM - _COARSE_MM)
+    high = min(fine[-1] + 10, curve.max() + _OUTSIDE_MM + _COARSE_MM)
+    return np.asarray(low + _COARSE_MM * np.arange(max(2, int(np.ceil((high - low) / _COARSE_MM)) + 1)))
