@@ -64,8 +64,26 @@ class Images(Mapping[str, Image]):
         """Keep these roles, as far as they are there."""
         return Images({role: self._sources[role] for role in roles if role in self._sources})
 
+    def nameless(self) -> Images:
+        """Take away where the images lie: a path such as `osteoporosis/12.png` would tell the answer."""
+        return Images({role: _Nameless(source) for role, source in self._sources.items()})
+
     def __repr__(self) -> str:
         return f"Images({', '.join(self._sources)})"
+
+
+@dataclass(frozen=True)
+class _Nameless:
+    """A source of which only the content is known."""
+
+    _source: Source = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        return self._source.digest
+
+    def load(self) -> Image:
+        return self._source.load()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -418,8 +418,10 @@ def _handed(case: Case, inputs: Inputs, targets: Sequence[str]) -> Case:
 
 
 def _blind(case: Case) -> Case:
-    """Take away who it is: an id such as `osteoporosis/12.png` would tell the answer."""
-    return replace(case, id="case", patient="patient", part="")
+    """Take away who it is and where its files lie: an id or a path such as `osteoporosis/12.png` tells the answer."""
+    return replace(
+        case, id="case", patient="patient", part="", images=case.images.nameless(), masks=case.masks.nameless()
+    )
 
 
 def _default(each: Field[Any]) -> Any:
