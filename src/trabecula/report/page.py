@@ -26,14 +26,24 @@ _PUBLISHED_NAMES = {
     "mae": "mae", "rmse": "rmse", "r": "correlation", "correlation": "correlation", "c-index": "c_index",
     "quadratic kappa": "quadratic_kappa", "dice": "dice",
 }  # fmt: skip
-_SHOWN_FINDINGS = ("cases", "readable", "unreadable", "duplicates", "conflicts", "shortcut", "problems")
+_SHOWN_FINDINGS = (
+    "cases",
+    "readable",
+    "unreadable",
+    "duplicates",
+    "conflicts",
+    "shortcut",
+    "problems",
+    "remarks",
+    "must_resolve",
+)
 
 Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A paired difference between two results, ready to be shown; `low`, `value`, `high` in percent of the strip."""
+    """A paired difference of two results; `place` holds low, value, high and zero in percent of a strip."""
 
     ours: str
     rival: str
@@ -42,7 +52,7 @@ class Pair:
     standing: str
     patients: int
     difference: Json
-    place: tuple[float, float, float] | None
+    place: tuple[float, float, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -80,21 +90,31 @@ def page(told: Mapping[str, Any]) -> str:
     """
     target = sentences.headline_target(told)
     targets = sorted(dict.fromkeys(each["target"] for each in told["results"]), key=lambda each: each != target)
-    systems = {each["system"]: each for each in reversed(told["results"]) if each["role"] == "system"}
+    ranked = [each for board in targets for each in sentences.results_of(told, board)]
+    systems, baselines = _first(ranked, "system"), _first(ranked, "baseline")
     template = _environment().get_template("page.html")
     return template.render(
         told=told,
         verdict=sentences.verdict(told, target),
         belief=sentences.belief(told, target),
         boards=[_board(told, each) for each in targets],
-        systems=list(reversed(systems.values())),
-        baselines=list({e["system"]: e for e in told["results"] if e["role"] == "baseline"}.values()),
+        systems=list(systems.values()),
+        baselines=list(baselines.values()),
         beside={name: rows for name in systems if (rows := _beside(told, name))},
         other_findings={k: v for k, v in told["cohort"]["findings"].items() if k not in _SHOWN_FINDINGS},
         metrics_used=list(dict.fromkeys(m for each in told["results"] for m in each["metrics"] if m in words.METRICS)),
         css=_inline("page.css"),
         script=_inline("sort.js"),
     )
+
+
+def _first(ranked: Sequence[Json], role: str) -> dict[str, Json]:
+    """Return the best-placed result of each system of a role, by its id."""
+    found: dict[str, Json] = {}
+    for each in ranked:
+        if each["role"] == role:
+            found.setdefault(each["system"], each)
+    return found
 
 
 def _board(told: Json, target: str) -> Board:
@@ -132,7 +152,7 @@ def _pairs(told: Json, honest: Sequence[Json]) -> list[Pair]:
         for difference in sorted(each["differences"], key=lambda d: rank[d["against"]])
         if difference["role"] == "baseline" or rank[each["system"]] < rank[difference["against"]]
     ]
-    reach = max((abs(d[end]) for _, d in found for end in ("low", "high") if d[end] is not None), default=0) or 1
+    ends = [0.0, *(d[end] for _, d in found for end in ("low", "high") if d[end] is not None)]
     return [
         Pair(
             ours=name,
@@ -142,18 +162,19 @@ def _pairs(told: Json, honest: Sequence[Json]) -> list[Pair]:
             standing=sentences.standing(difference),
             patients=difference["patients"],
             difference=difference,
-            place=_place(difference, reach),
+            place=_place(difference, min(ends), max(ends)),
         )
         for name, difference in found
     ]
 
 
-def _place(difference: Json, reach: float) -> tuple[float, float, float] | None:
-    ends = [difference[key] for key in ("low", "value", "high")]
-    if None in ends:
+def _place(difference: Json, left: float, right: float) -> tuple[float, float, float, float] | None:
+    """Return where low, value, high and zero lie on a strip from `left` to `right`, in percent."""
+    points = [*(difference[key] for key in ("low", "value", "high")), 0.0]
+    if None in points or left == right:
         return None
-    low, value, high = (round(50 + 48 * end / reach, 2) for end in ends)
-    return low, value, high
+    low, value, high, zero = (round(4 + 92 * (point - left) / (right - left), 2) for point in points)
+    return low, value, high, zero
 
 
 def _beside(told: Json, system: str) -> list[Beside]:

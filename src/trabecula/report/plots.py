@@ -30,14 +30,14 @@ _VARIABLES = {
     _GRID: f"var(--grid, {_GRID})", _PAPER: f"var(--paper, {_PAPER})",
 }  # fmt: skip
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (7, 2, 1.5, 2)))
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none", "svg.hashsalt": "trabecula", "text.parse_math": False, "font.size": 11,
+_STYLE: Any = {
+    "svg.fonttype": "none", "svg.hashsalt": "trabecula", "text.parse_math": False, "font.size": 11.5,
     "text.color": _INK, "axes.edgecolor": _FAINT, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "legend.frameon": False,
     "xtick.major.width": 0.8, "ytick.major.width": 0.8,
 }  # fmt: skip
 _POINT = 72.0
-_NAMED_COLOUR = 6
+_SAME = 0.02
 
 Result = Mapping[str, Any]
 
@@ -56,17 +56,21 @@ def forest(results: Sequence[Result], *, narrow: bool = False) -> str:
     """
     metric = results[0]["headline_metric"]
     lines = _lines(results)
-    step, width = (38, 350) if narrow else (27, 690)
+    step, width = (40, 360) if narrow else (28, 724)
     height = step * (lines[-1][1] + 1) + 58
     with _drawing(width, height) as figure:
-        left, right = (10, width - 10) if narrow else (232, width - 128)
+        left, right = (10, width - 10) if narrow else (250, width - 132)
         ax = _axes(figure, (left, 40, right, height - 16))
         ax.set_ylim(lines[-1][1] + 0.75, -0.75)
         for (result, y), (colour, _) in zip(lines, _colours(results, [r for r, _ in lines]), strict=True):
             _interval(ax, result, y + (0.16 if narrow else 0), colour)
             _row_labels(ax, result, y, narrow=narrow)
+        if apart := [y for result, y in lines if result["role"] == "as_published"]:
+            words, place, side = "under the papers’ own splits:", ax.get_yaxis_transform(), 0.0 if narrow else -0.03
+            ax.text(side, apart[0] - 0.85, words, transform=place, ha="left" if narrow else "right", fontstyle="italic",
+                    va="center", color=_FAINT)  # fmt: skip
         _reference_lines(ax, results)
-        ax.xaxis.set_major_locator(MaxNLocator(4 if narrow else 7))
+        ax.xaxis.set_major_locator(MaxNLocator(4 if narrow else 7, steps=[1, 2, 5, 10]))
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
         ax.set_xlabel(f"{metric_name(metric)}, 95 % interval")
@@ -98,9 +102,12 @@ def roc(results: Sequence[Result]) -> str:
 
 
 def calibration(result: Result, look: tuple[str, Any] | None = None) -> str:
-    """Draw predicted against observed shares of one result, with Wilson intervals. Nothing without such a curve."""
+    """Draw predicted against observed shares of one result, with Wilson intervals.
+
+    Nothing without such a curve, or where everybody is told nearly the same.
+    """
     bins = result["curves"].get("calibration")
-    if not bins:
+    if not bins or max(each["predicted"] for each in bins) - min(each["predicted"] for each in bins) < _SAME:
         return ""
     colour = look[0] if look else _FAINT
     with _drawing(230, 230) as figure:
@@ -118,11 +125,11 @@ def calibration(result: Result, look: tuple[str, Any] | None = None) -> str:
 
 
 def _lines(results: Sequence[Result]) -> list[tuple[Result, float]]:
-    """Give each result its height; half a line parts those under a paper's own split from the honest ones."""
+    """Give each result its height; a line is left for the words above those under a paper's own split."""
     honest = [each for each in results if each["role"] != "as_published"]
     apart = [each for each in results if each["role"] == "as_published"]
     return [(each, float(i)) for i, each in enumerate(honest)] + [
-        (each, i + 0.5) for i, each in enumerate(apart, len(honest))
+        (each, i + 1.0) for i, each in enumerate(apart, len(honest))
     ]
 
 
@@ -143,7 +150,7 @@ def _row_labels(ax: Axes, result: Result, y: float, *, narrow: bool) -> None:
     weight = "bold" if result["role"] == "system" else "normal"
     place = ax.get_yaxis_transform()
     if narrow:
-        ax.text(0, y - 0.18, _label(result, 27), transform=place, va="center", fontsize=10.5, fontweight=weight)
+        ax.text(0, y - 0.18, _label(result, 28), transform=place, va="center", fontsize=10.5, fontweight=weight)
         ax.text(1, y - 0.18, told, transform=place, va="center", ha="right", fontsize=10.5)
         return
     ax.text(-0.03, y, _label(result), transform=place, va="center", ha="right", fontweight=weight)
@@ -171,10 +178,9 @@ def _key(result: Result) -> str:
     return f"{_label(result, 30)} {number(_value(result))}"
 
 
-def _label(result: Result, longest: int = 34) -> str:
+def _label(result: Result, longest: int = 31) -> str:
     """Name a result so that it fits, without signs that the font of matplotlib cannot measure."""
     name = re.sub(r"[^ -~À-ſ]", "?", system_name(result["system"]))
-    name = f"{name}, own split" if result["role"] == "as_published" else name
     return name if len(name) <= longest else f"{name[: longest - 1].rstrip()}…"
 
 

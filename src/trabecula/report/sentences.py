@@ -31,6 +31,7 @@ Json = Mapping[str, Any]
 _ORDER: tuple[Level, ...] = ("alarm", "caution", "plain", "good")
 _STRONG_SHORTCUT = 0.6
 _FEW = 100
+_CHANCE = ("auc", "c_index")
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,27 @@ def unit(told: Json, n: int) -> str:
 
 
 def standing(difference: Json) -> Standing:
-    """Say whether a system stands ahead of its rival: only where the whole interval lies on one side of zero."""
+    """Say whether a system stands ahead of its rival: only where the whole interval lies on one side of zero.
+
+    An interval without width is none: it comes from redrawing folds that hold one patient of a class.
+    """
     low, high = _advantage(difference)[1:]
-    if low is None or high is None:
+    if low is None or high is None or low == high:
         return "unknown"
     return "ahead" if low > 0 else "behind" if high < 0 else "level"
 
 
-def comparison(system: str, difference: Json, n: str) -> Said:
-    """Say how a system compares with a rival on the same patients; `n` counts them, with their noun."""
-    ours, rival = system_name(system), _with_role(difference)
+def comparison(system: str, difference: Json, n: str, *, subject: str = "") -> Said:
+    """Say how a system compares with a rival on the same patients; `n` counts them, with their noun.
+
+    `subject` stands for the name of the system where that was said before.
+    """
+    ours, rival = subject or system_name(system), _with_role(difference)
     value, low, high = _advantage(difference)
     stands = standing(difference)
     if value is None or stands == "unknown":
-        return Said("caution", "Not comparable", "–", f"{ours} cannot be compared with {rival}: no figure on both.")
+        why = "no figure on both" if value is None else "too few patients in a fold for an interval"
+        return Said("caution", "Not comparable", "–", f"{ours} cannot be compared with {rival}: {why}.")
     if value < 0:
         value, low, high = -value, -high, -low
         relation = "behind"
@@ -86,8 +94,8 @@ def comparison(system: str, difference: Json, n: str) -> Said:
         relation = "ahead of" if value > 0 else "level with"
     shown = with_interval({"value": value, "low": low, "high": high})
     means = {
-        "ahead": "the interval excludes zero, so these fitted models differ by more than the choice of patients",
-        "behind": "the interval excludes zero, so the rival is better by more than the choice of patients",
+        "ahead": "the interval excludes zero, so the lead is more than the choice of patients explains",
+        "behind": "the interval excludes zero, so the rival is better by more than the choice of patients explains",
         "level": "the interval includes zero, so these data do not show which of the two is better",
     }[stands]
     text = f"{ours} is {relation} {rival} by {shown} in {metric_name(difference['metric'])}, on the same {n}: {means}."
@@ -109,6 +117,8 @@ def verdict(told: Json, target: str) -> Said:
     first = name if len(systems) == 1 else f"{name} ranks first of {len(systems)} systems"
     figure = with_interval(headline(best))
     reached = f"{name} reaches {metric_name(best['headline_metric'])} {figure} on {unit(told, best['patients'])}."
+    if best["headline_metric"] in _CHANCE and (headline(best)["low"] or 0) <= 0.5:
+        reached += " The interval does not exclude a coin toss, 0.5."
     told_apart = [_compared(told, best, other["system"]) for other in (*baselines[:1], *systems[1:2])]
     text = " ".join([reached, *(each.text for each in told_apart if each is not None)])
     if not baselines:
@@ -116,7 +126,9 @@ def verdict(told: Json, target: str) -> Said:
         title = f"{first}; no baseline stands beside it" if len(systems) > 1 else f"{name}, with no baseline beside it"
         return Said("caution", title, figure, f"{text} {capitalised(reason)}.")
     level, ending = _against_baselines(best, baselines)
-    verb = " and " if len(systems) > 1 and level == "good" else ", but " if len(systems) > 1 else " "
+    if level == "good" and (beware := shortcut(told)) is not None and beware.level == "alarm":
+        level, ending = "alarm", f"{ending}, but acquisition facts alone may explain it"
+    verb = " and " if len(systems) > 1 and ending.startswith("is ahead") else ", but " if len(systems) > 1 else " "
     return Said(level, f"{first}{verb}{ending}", figure, text)
 
 
@@ -135,20 +147,23 @@ def _against_baselines(best: Json, baselines: Sequence[Json]) -> tuple[Level, st
 
 
 def _baselines(names: list[str]) -> str:
-    return f"{'baseline' if len(names) == 1 else 'baselines'} {listed(names)}"
+    return f"{listed(names)} {'baseline' if len(names) == 1 else 'baselines'}"
 
 
 def _compared(told: Json, best: Json, against: str) -> Said | None:
     found = next((each for each in best["differences"] if each["against"] == against), None)
-    return None if found is None else comparison(best["system"], found, unit(told, found["patients"]))
+    if found is None:
+        return None
+    return comparison(best["system"], found, unit(told, found["patients"]), subject="It")
 
 
 def belief(told: Json, target: str) -> list[Said]:
     """Return what a reader must know before believing the ranking, worst first."""
     systems = results_of(told, target, "system")
     found = [
-        shortcut(told), replaced(systems), circular(systems), sizes(systems), sample(told, target), unknown_patients(told),
-        abstentions(told, systems), data_problems(told), fidelity(systems), conditional(systems),
+        shortcut(told), replaced(systems), circular(systems), sizes(systems), sample(told, target),
+        no_width(systems), unknown_patients(told), abstentions(told, systems), data_problems(told), fidelity(systems),
+        conditional(systems),
     ]  # fmt: skip
     return sorted((each for each in found if each is not None), key=lambda each: _ORDER.index(each.level))
 
@@ -213,9 +228,8 @@ def sizes(results: Sequence[Json]) -> Said | None:
     changed = [each for each in results if each["size"] != "paper"]
     if not changed:
         return None
-    used = listed(sorted({SIZES.get(each["size"], each["size"]) for each in changed}))
-    names = listed([system_name(each["system"]) for each in changed])
-    text = f"{names}: {used}, not the size of the paper. The figures say nothing about the published network."
+    used = listed(sorted({SIZES.get(each["size"], str(each["size"])) for each in changed}))
+    text = f"{_whom(changed, results)}: {used}, not the size of the paper. The figures say nothing about that size."
     return Said("caution", "Not the published size", used, text)
 
 
@@ -228,8 +242,21 @@ def sample(told: Json, target: str) -> Said:
     of = f", {counted(smallest, 'case')} in the smallest class" if counts else ""
     if smallest < _FEW:
         text = f"{capitalised(unit(told, n))}{of}: intervals are wide, and a lucky draw can change the ranking."
-        return Said("caution", "Small sample", str(smallest), text)
-    return Said("plain", "Sample", str(n), f"{capitalised(unit(told, n))}{of}.")
+        return Said("caution", "Small sample", counted(smallest, "case"), text)
+    return Said("plain", "Sample", unit(told, n), f"{capitalised(unit(told, n))}{of}.")
+
+
+def no_width(results: Sequence[Json]) -> Said | None:
+    """Say that there are too few patients for intervals."""
+    flat = [each for each in results if headline(each)["low"] is not None and _flat(headline(each))]
+    if not flat:
+        return None
+    text = f"{_whom(flat, results)}: folds hold too few patients of a class to redraw them. Read no interval here."
+    return Said("alarm", "Intervals without width", with_interval(headline(flat[0])), text)
+
+
+def _flat(figure: Json) -> bool:
+    return bool(figure["low"] == figure["high"])
 
 
 def unknown_patients(told: Json) -> Said | None:
@@ -269,7 +296,10 @@ def data_problems(told: Json) -> Said | None:
     found = listed([text for n, text in ((duplicates, groups), (conflicts, labels)) if n])
     done = " ".join(f"{note.rstrip('.')}." for note in map(capitalised, told["cohort"]["notes"]))
     return Said(
-        "plain", "Data resolved", str(duplicates + conflicts), f"Found before learning: {found}. {done}".strip()
+        "plain",
+        "Data resolved",
+        counted(duplicates + conflicts, "finding"),
+        f"Found before learning: {found}. {done}".strip(),
     )
 
 
@@ -281,8 +311,8 @@ def fidelity(results: Sequence[Json]) -> Said | None:
     }
     parts = []
     for word, means in told.items():
-        if names := [system_name(each["system"]) for each in results if each["fidelity"] == word]:
-            parts.append(f"{listed(names)}: {word}, {means}")
+        if such := [each for each in results if each["fidelity"] == word]:
+            parts.append(f"{_whom(such, results)}: {word}, {means}")
     if not parts:
         return None
     level: Level = "caution" if any(each["fidelity"] == "reconstruction" for each in results) else "plain"
@@ -326,6 +356,14 @@ def not_detected(result: Json) -> Said | None:
     return Said("plain", system_name(result["system"]), interval_only(counted_in), text)
 
 
+def _whom(some: Sequence[Json], everybody: Sequence[Json]) -> str:
+    """Name a few systems, and count many."""
+    names = [system_name(each["system"]) for each in some]
+    if 1 < len(names) == len(everybody):
+        return f"All {len(names)} systems"
+    return listed(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
+
+
 def _advantage(difference: Json) -> tuple[float | None, Any, Any]:
     """Return a difference with its interval so that more is better."""
     value, low, high = (difference.get(key) for key in ("value", "low", "high"))
@@ -336,4 +374,4 @@ def _advantage(difference: Json) -> tuple[float | None, Any, Any]:
 
 def _with_role(difference: Json) -> str:
     name = system_name(difference["against"])
-    return f"the baseline {name}" if difference["role"] == "baseline" else name
+    return f"the {name} baseline" if difference["role"] == "baseline" else name

@@ -1,4 +1,4 @@
-"""Names and numbers as people read them: `kong2020_catboost` becomes Kong 2020, catboost; 0.81254 becomes 0.81."""
+"""Names and numbers as people read them: `kong2020_catboost` becomes Kong 2020 catboost; 0.81254 becomes 0.81."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _PAPER = re.compile(r"^([a-z]+)(\d{4})_(.+)$")
 
 
 def system_name(id_: str) -> str:
-    """Turn the id of a system into a short name: `Kong 2020, catboost`, or `age sex BMI` for a baseline."""
+    """Turn the id of a system into a short name: `Kong 2020 catboost`, or `age sex BMI` for a baseline."""
     if paper := _PAPER.match(id_):
         author, year, rest = paper.groups()
-        return f"{author.capitalize()} {year}, {_spaced(rest)}"
+        return f"{author.capitalize()} {year} {_spaced(rest)}"
     return _spaced(id_.removeprefix("baseline_"))
 
 
@@ -64,16 +64,19 @@ def share(value: float | None) -> str:
     digits = 0 if value in (0, 1) or 0.01 <= value <= 0.99 else 1
     told = f"{100 * value:.{digits}f}"
     if told == "0.0" and value > 0:
-        return "below 0.1 %"
-    return "above 99.9 %" if told == "100.0" and value < 1 else f"{told} %"
+        return "below 0.1\N{NO-BREAK SPACE}%"
+    return "above 99.9\N{NO-BREAK SPACE}%" if told == "100.0" and value < 1 else f"{told}\N{NO-BREAK SPACE}%"
 
 
 def digits_of(figure: Mapping[str, Any], least: int = 2) -> int:
-    """Return the decimals at which no end of an interval is rounded to the 0 that it is not."""
-    ends = [abs(figure[key]) for key in ("value", "low", "high") if figure.get(key)]
+    """Return decimals that suit the width of the interval, and round no end to the 0 that it is not."""
+    low, high = figure.get("low"), figure.get("high")
+    ends = [abs(each) for each in (figure.get("value"), low, high) if each]
     if ends and max(ends) >= 100:
         return max(0, least - 2)
-    return next((d for d in range(least, 6) if all(round(end, d) > 0 for end in ends)), 6)
+    width = high - low if low is not None and high is not None else 0.0
+    fine = (d for d in range(least, 6) if all(round(e, d) > 0 for e in ends) and (not width or width * 10**d >= 2))
+    return next(fine, 6 if ends else least)
 
 
 def with_interval(figure: Mapping[str, Any] | None, least: int = 2) -> str:
