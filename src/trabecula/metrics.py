@@ -58,6 +58,8 @@ def auc(truth: ArrayLike, score: ArrayLike, weights: ArrayLike = 1.0) -> Any:
 def average_precision(truth: ArrayLike, score: ArrayLike, weights: ArrayLike = 1.0) -> Any:
     """Area under the precision-recall curve as a step function: the mean precision over the cases, best first."""
     y, s, w = _arrays(truth, score, weights)
+    if not len(y):
+        return np.full(w.shape[:-1], np.nan)
     order = np.argsort(-s, kind="stable")
     y, s, w = y[order], s[order], w[..., order]
     last = np.flatnonzero(np.r_[s[1:] != s[:-1], True])
@@ -149,7 +151,7 @@ def concordance(truth: ArrayLike, risk: ArrayLike, weights: ArrayLike = 1.0) -> 
     known = event[:, None] & ((years[:, None] < years) | ((years[:, None] == years) & ~event))
     right = known * ((r[:, None] > r) + 0.5 * (r[:, None] == r))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.einsum("...i,ij,...j->...", w, right, w) / np.einsum("...i,ij,...j->...", w, known, w)
+        return (w @ right * w).sum(axis=-1) / (w @ known.astype(float) * w).sum(axis=-1)
 
 
 def dice(truth: NDArray[Any], labels: NDArray[Any]) -> float:
@@ -261,6 +263,8 @@ def _arrays(truth: ArrayLike, prediction: ArrayLike, weights: ArrayLike) -> tupl
     y, s = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
     if y.ndim != 1 or y.shape != s.shape:
         raise ValueError(f"truth and prediction are one number a patient each; got {y.shape} and {s.shape}")
+    if not (np.isfinite(y).all() and np.isfinite(s).all()):
+        raise ValueError("a truth or prediction is NaN or infinite: leave abstentions out before measuring")
     w = np.asarray(weights, dtype=float)
     return y, s, np.broadcast_to(w, (*w.shape[:-1], len(y)))
 
