@@ -43,6 +43,12 @@ def test_nought_is_not_missing():
     assert case.truth["osteoporosis_dxa"] == 0
 
 
+def test_numbers_of_numpy_become_pythons():
+    given = {"osteoporosis_dxa": np.int64(1), "t_score_lowest": np.float32(-2.5)}
+    case = Case(id="a", patient="p", table={"age_years": np.float32(70), "smoking": np.bool_(True)}, truth=given)
+    assert [type(value) for value in (*case.truth.values(), *case.table.values())] == [int, float, float, bool]
+
+
 def test_a_code_is_no_number(case):
     with pytest.raises(ValueError, match="case a: sex is the code 'female'"):
         case.number("sex")

@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
 
 from trabecula.image import Image, Source
 
@@ -112,7 +114,7 @@ class Case:
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise ValueError(f"case {self.id}: the weight is positive; got {self.weight}")
         for name in ("table", "truth"):
-            present = {key: value for key, value in getattr(self, name).items() if not _missing(value)}
+            present = {key: _plain(value) for key, value in getattr(self, name).items() if not _missing(value)}
             object.__setattr__(self, name, present)
 
     def only(
@@ -153,6 +155,11 @@ class Case:
 
 def _frozen(mapping: Mapping[str, _V], names: Iterable[str]) -> dict[str, _V]:
     return {name: mapping[name] for name in names if name in mapping}
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy's numbers into Python's, so that a truth is told from an image by its type."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _missing(value: object) -> bool:

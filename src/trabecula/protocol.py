@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from trabecula.case import Event
 from trabecula.target import get_target
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ def split(protocol: Protocol, cases: Sequence[Case], target: str) -> list[Fold]:
     Raises `ValueError` when there are too few patients of a class for every fold to hold one.
     """
     patients = _classes(cases, target)
-    parts = protocol.folds if protocol.name != "holdout" else _parts(protocol.test_share)
-    _enough(patients, parts, target)
-    dealt = _dealt(patients, parts, protocol.seed)
-    numbers = range(parts if protocol.name != "holdout" else 1)
-    return [_fold(number, cases, {p for p, part in dealt.items() if part == number}) for number in numbers]
+    if protocol.name == "holdout":
+        tests = _drawn(patients, protocol.test_share, protocol.seed, target)
+    else:
+        tests = _dealt(patients, protocol.folds, protocol.seed, target)
+    return _folds(tests, [case.patient for case in cases])
 
 
 def published_split(published: PublishedSplit, cases: Sequence[Case], target: str, *, seed: int) -> list[Fold]:
@@ -76,24 +77,13 @@ def published_split(published: PublishedSplit, cases: Sequence[Case], target: st
 
     Raises `ValueError` when there are too few pictures or patients.
     """
-    by_picture = [replace(case, patient=str(index)) for index, case in enumerate(cases)]
-    judged = by_picture if published.unit == "image" else cases
-    units, names = _classes(judged, target), [case.patient for case in judged]
-    rng = np.random.default_rng(seed)
-    if published.kind == "kfold":
-        parts = int(published.folds or 5)
-        dealt = _dealt(units, parts, seed)
-        tests = [{u for u, part in dealt.items() if part == number} for number in range(parts)]
+    judged = [replace(case, patient=case.id) for case in cases] if published.unit == "image" else cases
+    units = _classes(judged, target)
+    if published.folds is not None:
+        tests = _dealt(units, published.folds, seed, target)
     else:
-        tests = [_drawn(units, float(published.test_share or 0.2), rng)]
-    return [
-        Fold(
-            number,
-            tuple(i for i, name in enumerate(names) if name not in test),
-            tuple(i for i, name in enumerate(names) if name in test),
-        )
-        for number, test in enumerate(tests)
-    ]
+        tests = _drawn(units, float(published.test_share or 0.2), seed, target)
+    return _folds(tests, [case.patient for case in judged])
 
 
 def _classes(cases: Sequence[Case], target: str) -> dict[str, float]:
@@ -103,7 +93,7 @@ def _classes(cases: Sequence[Case], target: str) -> dict[str, float]:
     for case in cases:
         if target in case.truth:
             truth = case.truth[target]
-            number = truth if isinstance(truth, int | float) else getattr(truth, "event", 0)
+            number = truth.event if isinstance(truth, Event) else truth if isinstance(truth, int | float) else 0
             found.setdefault(case.patient, []).append(float(number))
     highest = {patient: max(values) for patient, values in found.items()}
     if kind != "value":
@@ -115,8 +105,9 @@ def _classes(cases: Sequence[Case], target: str) -> dict[str, float]:
 def _enough(patients: dict[str, float], parts: int, target: str) -> None:
     if not patients:
         raise ValueError(f"no case has truth for {target}: name another with --target, or check the manifest's columns")
+    remedy = "ask for fewer folds" if parts > 2 else "bring more patients"
     if len(patients) < parts:
-        raise ValueError(f"{len(patients)} patients cannot be dealt into {parts} folds: ask for fewer folds")
+        raise ValueError(f"{len(patients)} patients cannot be dealt into {parts} parts: {remedy}")
     if not get_target(target).classifies:
         return
     counts = {label: list(patients.values()).count(label) for label in set(patients.values())}
@@ -124,39 +115,44 @@ def _enough(patients: dict[str, float], parts: int, target: str) -> None:
         raise ValueError(f"every patient has the same {target}: there is nothing to tell apart")
     if min(counts.values()) < parts:
         raise ValueError(
-            f"the rarest class of {target} has {min(counts.values())} patients, so {parts} folds cannot each hold one: "
-            f"ask for fewer folds"
+            f"the rarest class of {target} has {min(counts.values())} patients, so {parts} parts cannot each hold one: "
+            f"{remedy}"
         )
 
 
-def _dealt(units: dict[str, float], parts: int, seed: int) -> dict[str, int]:
+def _dealt(units: dict[str, float], parts: int, seed: int, target: str) -> list[set[str]]:
     """Deal shuffled units to parts like cards, class after class, so that parts differ by one at most."""
+    _enough(units, parts, target)
+    shuffled = [unit for members in _shuffled(units, seed) for unit in members]
+    return [set(shuffled[part::parts]) for part in range(parts)]
+
+
+def _drawn(units: dict[str, float], share: float, seed: int, target: str) -> list[set[str]]:
+    """Draw one share of each class, of which one unit at least is drawn and one is left where it has two."""
+    _enough(units, 2, target)
+    drawn = {unit for members in _shuffled(units, seed) for unit in members[: _take(share, len(members))]}
+    if not drawn:
+        raise ValueError(f"{len(units)} patients are too few to set some aside: bring more")
+    return [drawn]
+
+
+def _take(share: float, members: int) -> int:
+    return min(members - 1, max(1, round(share * members)))
+
+
+def _shuffled(units: dict[str, float], seed: int) -> list[list[str]]:
+    """Return the units of each class in an order that depends on their names and the seed alone."""
     rng = np.random.default_rng(seed)
-    names: list[str] = []
-    for label in sorted(set(units.values())):
-        members = sorted(unit for unit, its in units.items() if its == label)
-        names += [members[i] for i in rng.permutation(len(members))]
-    return {name: place % parts for place, name in enumerate(names)}
+    strata = [sorted(unit for unit, its in units.items() if its == label) for label in sorted(set(units.values()))]
+    return [[members[i] for i in rng.permutation(len(members))] for members in strata]
 
 
-def _drawn(units: dict[str, float], share: float, rng: np.random.Generator) -> set[str]:
-    chosen: set[str] = set()
-    for label in sorted(set(units.values())):
-        members = sorted(unit for unit, its in units.items() if its == label)
-        if len(members) < 2:
-            raise ValueError(f"a class of {len(members)} cannot be split")
-        take = min(len(members) - 1, max(1, round(share * len(members))))
-        chosen |= {members[i] for i in rng.permutation(len(members))[:take]}
-    return chosen
-
-
-def _fold(number: int, cases: Sequence[Case], test: set[str]) -> Fold:
-    return Fold(
-        number,
-        tuple(i for i, case in enumerate(cases) if case.patient not in test),
-        tuple(i for i, case in enumerate(cases) if case.patient in test),
-    )
-
-
-def _parts(share: float) -> int:
-    return max(2, round(1 / share))
+def _folds(tests: Sequence[set[str]], names: Sequence[str]) -> list[Fold]:
+    return [
+        Fold(
+            number,
+            tuple(i for i, name in enumerate(names) if name not in test),
+            tuple(i for i, name in enumerate(names) if name in test),
+        )
+        for number, test in enumerate(tests)
+    ]

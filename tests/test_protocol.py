@@ -1,0 +1,208 @@
+"""Splits: nobody on both sides, everybody once, whatever the order; and a paper's own split leaks where it did."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trabecula.card import PublishedSplit
+from trabecula.case import Case, Event
+from trabecula.protocol import NAMES, Protocol, published_split, split
+
+TARGET = "osteoporosis_dxa"
+
+
+def person(name, *truths, target=TARGET):
+    """One case a truth; nothing as a truth is an unlabelled part."""
+    return [
+        Case(id=f"{name}/{i}", patient=name, part=f"L{i + 1}", truth={} if truth is None else {target: truth})
+        for i, truth in enumerate(truths)
+    ]
+
+
+@pytest.fixture
+def cases():
+    """103 patients: 30 ill, 60 well, 13 unlabelled; every third has three parts, some with mixed or missing truth."""
+    people = []
+    for i in range(103):
+        truth = None if i >= 90 else int(i < 30)
+        parts = (truth, 0 if truth is not None else None, None)[: 3 if i % 3 == 0 else 1]
+        people += person(f"p{i}", *parts)
+    return people
+
+
+def patients(cases, side):
+    return {cases[i].patient for i in side}
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [Protocol(), Protocol(folds=3, seed=4), Protocol(name="holdout"), Protocol(name="as_published", folds=2)],
+    ids=lambda protocol: f"{protocol.name}{protocol.folds}",
+)
+def test_nobody_is_on_both_sides(cases, protocol):
+    folds = split(protocol, cases, TARGET)
+    assert len(folds) == (1 if protocol.name == "holdout" else protocol.folds)
+    for number, fold in enumerate(folds):
+        assert fold.number == number
+        assert sorted(fold.train + fold.test) == list(range(len(cases)))
+        assert not patients(cases, fold.train) & patients(cases, fold.test)
+
+
+def test_everybody_labelled_is_judged_once_and_the_unlabelled_never(cases):
+    folds = split(Protocol(folds=4), cases, TARGET)
+    judged = Counter(patient for fold in folds for patient in patients(cases, fold.test))
+    assert judged == {f"p{i}": 1 for i in range(90)}
+    for fold in folds:
+        assert {f"p{i}" for i in range(90, 103)} <= patients(cases, fold.train)
+
+
+def test_folds_are_even_in_size_and_class(cases):
+    folds = split(Protocol(folds=4), cases, TARGET)
+    ill = [sum(int(p[1:]) < 30 for p in patients(cases, fold.test)) for fold in folds]
+    everybody = [len(patients(cases, fold.test)) for fold in folds]
+    assert max(ill) - min(ill) <= 1
+    assert max(everybody) - min(everybody) <= 1
+
+
+def test_a_patient_is_as_ill_as_the_worst_part():
+    cases = [case for i in range(20) for case in person(f"p{i:02}", 0, int(i < 10))]
+    for fold in split(Protocol(folds=5), cases, TARGET):
+        assert sum(int(p[1:]) < 10 for p in patients(cases, fold.test)) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_order_of_cases_does_not_matter(cases, name):
+    protocol = Protocol(name=name, folds=3, seed=2)
+    order = np.random.default_rng(0).permutation(len(cases))
+    shuffled = [cases[i] for i in order]
+    for first, second in zip(split(protocol, cases, TARGET), split(protocol, shuffled, TARGET), strict=True):
+        assert patients(cases, first.test) == patients(shuffled, second.test)
+
+
+def test_another_seed_is_another_split(cases):
+    tests = {frozenset(patients(cases, split(Protocol(seed=seed), cases, TARGET)[0].test)) for seed in range(5)}
+    assert len(tests) == 5
+    assert split(Protocol(seed=1), cases, TARGET) == split(Protocol(seed=1), cases, TARGET)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.75])
+def test_a_hold_out_has_the_share_it_says(cases, share):
+    (fold,) = split(Protocol(name="holdout", test_share=share), cases, TARGET)
+    held = patients(cases, fold.test)
+    assert len(held) == pytest.approx(share * 90, abs=1)
+    assert sum(int(p[1:]) < 30 for p in held) == pytest.approx(share * 30, abs=1)
+
+
+def test_values_are_stratified_by_fifths():
+    cases = [case for i in range(50) for case in person(f"p{i:02}", float(i), target="t_score_lowest")]
+    for fold in split(Protocol(folds=5), cases, "t_score_lowest"):
+        fifths = Counter(int(p[1:]) // 10 for p in patients(cases, fold.test))
+        assert set(fifths.values()) == {2}
+        assert set(fifths) == set(range(5))
+
+
+def test_events_are_spread_over_folds():
+    target = "time_to_hip_fracture"
+    cases = [c for i in range(60) for c in person(f"p{i:02}", Event(float(i), int(i < 12)), target=target)]
+    for fold in split(Protocol(folds=4), cases, target):
+        assert sum(int(p[1:]) < 12 for p in patients(cases, fold.test)) == 3
+
+
+@pytest.mark.parametrize(
+    ("protocol", "truths", "said"),
+    [
+        (Protocol(), [], "no case has truth for osteoporosis_dxa.*--target"),
+        (Protocol(), [None] * 9, "no case has truth for osteoporosis_dxa"),
+        (Protocol(folds=5), [0, 1, 0], "3 patients cannot be dealt into 5 parts: ask for fewer folds"),
+        (Protocol(folds=5), [1] * 20, "every patient has the same osteoporosis_dxa"),
+        (Protocol(folds=5), [0] * 20 + [1] * 4, "rarest class .* has 4 patients, so 5 parts .*: ask for fewer folds"),
+        (Protocol(folds=2), [0] * 20 + [1], "has 1 patients.*: bring more patients"),
+        (Protocol(name="holdout"), [0] * 20 + [1], "has 1 patients.*: bring more patients"),
+    ],
+)
+def test_too_few_patients_are_told(protocol, truths, said):
+    cases = [case for i, truth in enumerate(truths) for case in person(f"p{i}", truth)]
+    with pytest.raises(ValueError, match=said):
+        split(protocol, cases, TARGET)
+
+
+def test_too_few_values_for_a_hold_out():
+    cases = [case for i in range(4) for case in person(f"p{i}", float(i), target="t_score_lowest")]
+    with pytest.raises(ValueError, match="4 patients are too few"):
+        split(Protocol(name="holdout"), cases, "t_score_lowest")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "loo"}, "kfold"),
+        ({"folds": 1}, "two folds"),
+        ({"test_share": 0.0}, "share"),
+        ({"test_share": 1.0}, "share"),
+    ],
+)
+def test_no_wrong_protocol_can_be_made(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        Protocol(**wrong)
+
+
+def test_the_rule_is_told_in_a_sentence():
+    assert Protocol(folds=7, seed=3).rule == "7-fold cross-validation by patient, stratified by class, seed 3"
+    assert "25%" in Protocol(name="holdout").rule
+
+
+# As a paper split -----------------------------------------------------------------------------------------------------
+
+
+def by(unit, **kind):
+    kind = kind or {"test_share": 0.2}
+    name = "kfold" if "folds" in kind else "holdout"
+    return PublishedSplit(kind=name, unit=unit, note="", origin="read", **kind)
+
+
+@pytest.mark.parametrize("kind", [{"test_share": 0.2}, {"folds": 5}])
+def test_a_split_by_picture_puts_patients_on_both_sides(kind):
+    cases = [case for i in range(40) for case in person(f"p{i}", *[i % 2] * 4)]
+    for fold in published_split(by("image", **kind), cases, TARGET, seed=0):
+        both = patients(cases, fold.train) & patients(cases, fold.test)
+        assert len(both) > 15
+        assert sorted(fold.train + fold.test) == list(range(160))
+        assert len(fold.test) == 32
+    for fold in published_split(by("patient", **kind), cases, TARGET, seed=0):
+        assert not patients(cases, fold.train) & patients(cases, fold.test)
+        assert len(fold.test) == 32
+
+
+@pytest.mark.parametrize("unit", ["image", "patient"])
+@pytest.mark.parametrize("kind", [{"test_share": 0.3}, {"folds": 3}])
+def test_a_published_split_does_not_hang_on_the_order_either(cases, unit, kind):
+    order = np.random.default_rng(0).permutation(len(cases))
+    shuffled = [cases[i] for i in order]
+    pairs = zip(
+        published_split(by(unit, **kind), cases, TARGET, seed=1),
+        published_split(by(unit, **kind), shuffled, TARGET, seed=1),
+        strict=True,
+    )
+    for first, second in pairs:
+        assert {cases[i].id for i in first.test} == {shuffled[i].id for i in second.test}
+
+
+def test_pictures_without_truth_are_not_judged_as_published(cases):
+    for fold in published_split(by("image", folds=3), cases, TARGET, seed=0):
+        assert all(TARGET in cases[i].truth for i in fold.test)
+
+
+@pytest.mark.parametrize("kind", [{"test_share": 0.2}, {"folds": 10}])
+def test_too_few_pictures_for_a_published_split(kind):
+    cases = [case for i in range(6) for case in person(f"p{i}", int(i == 0))]
+    with pytest.raises(ValueError, match="patients"):
+        published_split(by("image", **kind), cases, TARGET, seed=0)
+
+
+def test_one_part_each_makes_both_units_alike(cases):
+    single = [replace(case, patient=case.id) for case in cases]
+    assert published_split(by("image"), single, TARGET, seed=0) == published_split(
+        by("patient"), single, TARGET, seed=0
+    )
