@@ -181,6 +181,11 @@ def _from_classes(folder: Path, target: str | None) -> Cohort | None:
     row = _target_of([c.name for c in classes if pictures[c]], target, folder)
     grades = [_plain(grade) for grade in row.grades]
     facts = _acquisition(folder / _ACQUISITION)
+    ids = {path.relative_to(folder).as_posix() for files in pictures.values() for path in files}
+    if facts and ids.isdisjoint(facts):
+        raise ValueError(
+            f"{folder / _ACQUISITION}: its `file` column names none of the pictures; write them as {min(ids)}"
+        )
     cases = []
     for folder_, files in pictures.items():
         for path in files:
@@ -256,14 +261,21 @@ def _target_of(names: Sequence[str], target: str | None, folder: Path) -> Target
         raise ValueError(
             f"{folder}: folders {sorted(names)} are grades of no target. Name them as one of: {'; '.join(known)}"
         )
-    return (exact or undocumented or fitting)[0]
+    candidates = exact or undocumented[:1] or fitting
+    if len(candidates) > 1:
+        several = ", ".join(row.id for row in candidates)
+        raise ValueError(f"{folder}: folders {sorted(names)} are grades of {several}. Say which with --target")
+    return candidates[0]
 
 
 def _acquisition(path: Path) -> dict[str, dict[str, str]]:
     if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
     if rows and "file" not in rows[0]:
         raise ValueError(f"{path}: needs a column `file` that names each picture, such as normal/12.png")
     return {row["file"]: {k: v for k, v in row.items() if k and k != "file" and v} for row in rows}

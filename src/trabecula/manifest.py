@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trabecula.case import Case, Event, Images
-from trabecula.image import FileSource
+from trabecula.image import PICTURE_ENDINGS, FileSource
 from trabecula.target import ROLES, VARIABLES, get_target, unknown
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def read_manifest(path: Path) -> list[Case]:
 
     Raises `ValueError` that names the file, the row (counted from 1 after the heading) and the column for an unknown
     column, role, variable or target, text in a numeric column, an infinite number, an unknown code, a missing file,
-    a whole column outside its range (which is a wrong unit), and for no `case` column.
+    a whole column outside its range (which is a wrong unit), a case id or a column that stands there twice, and for
+    no `case` column.
     """
     rows = _rows(path)
     if not rows:
@@ -41,6 +43,7 @@ def read_manifest(path: Path) -> list[Case]:
     columns = list(rows[0])
     _known_columns(path, columns)
     cases = [_case(row, path, number) for number, row in enumerate(rows, 1)]
+    _twice(path, cases)
     _wrong_units(path, cases)
     return cases
 
@@ -57,9 +60,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
+            heading = Counter(reader.fieldnames or ())
             rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+    if twice := [column for column, n in heading.items() if n > 1]:
+        raise ValueError(f"{path}: column {twice[0]} stands there twice; keep one")
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise ValueError(f"{path}, row {number}: has another number of cells than the heading")
@@ -75,7 +81,8 @@ def _known_columns(path: Path, columns: list[str]) -> None:
             continue
         if prefix not in _PREFIXES or not name:
             known = (*_PLAIN, *(f"{p}.<name>" for p in _PREFIXES))
-            raise ValueError(f"{path}: {unknown('kind of column', column, known)}")
+            shape = f"{prefix}.<name>" if name else column
+            raise ValueError(f"{path}: column {column}: {unknown('kind of column', shape, known)}")
         known_names: Mapping[str, Any] | None = {
             "image": {r for r in ROLES if not ROLES[r].mask},
             "mask": {r for r in ROLES if ROLES[r].mask},
@@ -123,7 +130,7 @@ def _case(row: Mapping[str, Any], path: Path, number: int) -> Case:
         id=id_,
         patient=str(cells.get("patient", id_)),
         part=str(cells.get("part", "")),
-        weight=_at(path, number, "weight", cells.get("weight", 1.0)),
+        weight=_weight(path, number, cells.get("weight", 1.0)),
         images=Images(each("image", file)),
         masks=Images(each("mask", file)),
         table=each("table", _table_value),
@@ -132,11 +139,14 @@ def _case(row: Mapping[str, Any], path: Path, number: int) -> Case:
     )
 
 
-def _at(path: Path, number: int, column: str, value: Any) -> float:
+def _weight(path: Path, number: int, value: Any) -> float:
     try:
-        return _number(value)
+        weight = _number(value)
     except ValueError as error:
-        raise ValueError(f"{path}, row {number}, column {column}: {error}") from None
+        raise ValueError(f"{path}, row {number}, column weight: {error}") from None
+    if weight <= 0:
+        raise ValueError(f"{path}, row {number}, column weight: {value} is not positive; remove the row")
+    return weight
 
 
 def image_source(path: Path, role: str) -> Source:
@@ -154,6 +164,8 @@ def image_source(path: Path, role: str) -> Source:
     if not path.exists():
         raise ValueError(f"{path}: there is no such file")
     unit: Unit = "label" if ROLES[role].mask else "HU" if ROLES[role].modality == "ct" else "stored"
+    if unit == "HU" and path.suffix.lower() in PICTURE_ENDINGS:
+        raise ValueError(f"{path}: a picture holds no Hounsfield units, which {role} needs: bring DICOM or NIfTI")
     return FileSource(path, unit)
 
 
@@ -214,6 +226,13 @@ def _number(value: Any) -> float:
 
 def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip().lower() in _MISSING
+
+
+def _twice(path: Path, cases: list[Case]) -> None:
+    rows: dict[str, int] = {}
+    for number, case in enumerate(cases, 1):
+        if (first := rows.setdefault(case.id, number)) != number:
+            raise ValueError(f"{path}, row {number}, column case: {case.id!r} is the id of row {first}; make it unique")
 
 
 def _wrong_units(path: Path, cases: list[Case]) -> None:
