@@ -32,7 +32,7 @@ class Chance:
 
     def uniform(self, name: str, repeat: ArrayLike = 0) -> Floats:
         """Return numbers in (0, 1), one a patient; `repeat` `[n]` or `[n, m]` asks for further draws of the name."""
-        turn = np.asarray(repeat, dtype=np.uint64)
+        turn = np.atleast_1d(np.asarray(repeat, dtype=np.uint64))
         patients = self.patients.astype(np.uint64)
         state = _mixed(_key(self.seed, name) + _GOLDEN * (patients + np.uint64(1)))
         if turn.ndim == 2:

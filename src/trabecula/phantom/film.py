@@ -28,6 +28,7 @@ _PER_CM = {
     "cortical": 1.92 * np.array([1.331, 0.6655, 0.4242, 0.3148, 0.2229]),
 }
 _SCATTER_REACH_MM = 18.0
+_EDGES, _EDGES_REACH_MM = 0.35, 7.0  # unsharp masking, as all digital systems do
 _TOE = 0.16  # share of a straight display curve beside the sigmoid: it keeps the skin visible
 _LETTERS = {
     "L": ("1....", "1....", "1....", "1....", "1....", "1....", "11111"),
@@ -87,6 +88,7 @@ def develop(paths: Paths, film: Film, rng: Generator, *, side: str) -> NDArray[n
     signal = signal + noise * np.sqrt(signal / film.photons)
     usual = np.exp(-per_mm["muscle"] * paths.usual_muscle) * (1 + film.scatter)
     density = (np.log(usual) - np.log(np.maximum(signal, 1e-5))) / film.latitude + film.middle
+    density += _EDGES * (density - _spread(density, _EDGES_REACH_MM / film.spacing_mm))
     grey = (1 - _TOE) / (1 + np.exp(-4.6 * (density - 0.5))) + _TOE * np.clip(0.8 * density + 0.7, 0, 1)
     return _stored(_marked(_shuttered(grey, film), film, side))
 

@@ -22,21 +22,24 @@ if TYPE_CHECKING:
 
 # fmt: off
 _FEMUR = np.array([
-    (-17, -240), (-16.5, -150), (-17, -110), (-18, -88), (-21.5, -69), (-29, -52), (-37, -40), (-41, -28), (-40, -15),
-    (-36, -5), (-27, 0), (-16, -1), (-10, -6), (-5.5, -13), (0, -16), (5.5, -13), (10, -6), (16, -1), (27, 0), (36, -4),
-    (41, -13), (43, -25), (41, -36), (34, -48), (24, -62), (17.5, -80), (15, -102), (13.5, -150), (13, -240),
+    (-17, -240), (-16.5, -150), (-17, -110), (-18, -88), (-21.5, -70), (-29, -54), (-37, -44), (-41, -34),
+    (-41.5, -20), (-39, -8), (-30, -0.5), (-18, -0.5), (-10.5, -4), (-5, -9.5), (0, -11.5), (5, -9.5),
+    (10.5, -4), (18, -0.5), (30, 0), (39, -7), (42.5, -20), (42, -34), (38, -46), (32, -54), (23, -66),
+    (17.5, -82), (15, -102), (13.5, -150), (13, -240),
 ])
 _TIBIA = np.array([
-    (-39, 1.5), (-28, 0), (-15, 0.5), (-9, -1.5), (-5.5, -7), (-2.5, -3), (1.5, -3), (5, -8.5), (9, -2), (16, 0.5),
-    (28, 0), (39, 1), (41.5, 6), (40, 15), (35, 26), (27, 40), (20, 58), (16, 80), (14.5, 110), (14, 160), (14, 260),
-    (-11, 260), (-11, 160), (-11.5, 110), (-13, 80), (-17, 58), (-25, 40), (-33, 27), (-39, 15), (-41, 6),
+    (-39, 2), (-28, 0.3), (-15, 0.5), (-9, -1), (-5.5, -5), (-2.5, -2), (1.5, -2), (5, -6.5), (9, -1.5),
+    (16, 0.5), (28, 0), (38, 1), (41.5, 6), (40, 14), (34, 24), (25, 37), (18.5, 53), (15.5, 75), (14, 110),
+    (13.5, 160), (13, 260), (-11, 260), (-11, 160), (-11, 110), (-12, 75), (-15, 53), (-22.5, 37), (-32, 25),
+    (-39, 15), (-41.5, 7),
 ])
 _FIBULA = np.array([
-    (-37, 14), (-43, 18), (-46, 26), (-44.5, 36), (-40.5, 48), (-37.5, 64), (-36, 100), (-35.5, 160), (-35, 260),
-    (-26, 260), (-26, 160), (-26.5, 100), (-27.5, 64), (-29, 48), (-31, 36), (-32, 26), (-33, 18),
+    (-39, 12), (-45, 17), (-48.5, 26), (-47, 36), (-43.5, 48), (-41, 64), (-39.5, 100), (-38.5, 160),
+    (-37, 260), (-27, 260), (-28, 160), (-29, 100), (-30.5, 64), (-32, 48), (-33, 36), (-33.5, 26), (-35, 17),
 ])
 _PATELLA = np.array([
-    (-3, -58), (-16, -55), (-24, -44), (-23, -31), (-14, -20), (-3, -15), (8, -20), (17, -31), (18, -44), (10, -55),
+    (-4, -60), (-18, -57), (-26, -46), (-24, -32), (-15, -21), (-4, -16), (8, -21), (17, -32), (19, -46),
+    (10, -57),
 ])
 # fmt: on
 
@@ -127,16 +130,16 @@ def _along(name: str, y: Floats, bone: Bone, scale: float) -> tuple[Floats, Floa
     shaft_wall = float(np.clip(4.6 + 0.7 * bone.cortical, 1.2, 8.0))
     thin_wall = float(np.clip(1.0 + 0.10 * bone.cortical, 0.5, 1.6))
     if name == "patella":
-        half, wall, share = np.full_like(y, 6.5), np.full_like(y, 0.6 * thin_wall), np.full_like(y, 0.9)
+        half, wall, share = np.full_like(y, 5.5), np.full_like(y, 0.5 * thin_wall), np.full_like(y, 0.9)
     elif name == "fibula":
         rise = _rise(y, 25, 60)
-        half, wall, share = 8.0 - 2 * rise, thin_wall + (0.55 * shaft_wall - thin_wall) * rise, 1 - 0.9 * rise
+        half, wall, share = 9.5 - 2.5 * rise, 1.4 * thin_wall + (0.75 * shaft_wall - 1.4 * thin_wall) * rise, 1.1 - rise
     else:
         rise = _rise(-y, 36, 95) if name == "femur" else _rise(y, 22, 90)
         joint = 27.0 if name == "femur" else 23.0
         half = joint + (14.0 - joint) * rise
         wall = thin_wall + (shaft_wall - thin_wall) * rise**1.5
-        share = (1 - 0.9 * rise) * (1 + 0.25 * np.exp(-(((np.abs(y) - 19) / 1.3) ** 2)))
+        share = (1 - 0.9 * rise) * (1 + 0.12 * np.exp(-(((np.abs(y) - 19) / 1.4) ** 2)))
     return scale * half, scale * np.minimum(wall, 0.8 * half), share
 
 
@@ -151,8 +154,8 @@ def _flesh(leg: Leg, scale: float, rng: Generator, x: Floats, y: Floats) -> tupl
     stout = leg.bmi - 27
     v = y / scale
     thigh, calf = _rise(-v, 0, 120), _rise(v, 15, 90) - 0.6 * _rise(v, 95, 190)
-    half = scale * (59 + 1.0 * stout + (9 + 0.7 * stout) * thigh) + 2 * rng.standard_normal()
-    medial, lateral = half + (4 + 0.2 * stout) * calf, half + 2 * calf - 1.5
+    half = scale * (59 + 0.6 * stout + (9 + 0.5 * stout) * thigh) + 4 * rng.standard_normal()
+    medial, lateral = half + (6 + 0.2 * stout) * calf, half + 9 * calf
     deep = scale * (54 + 0.9 * stout + (8 + 0.6 * stout) * thigh - 2 * calf)
     fat = np.clip((5.0 if leg.male else 8.0) + 0.5 * stout + 1.5 * rng.standard_normal(), 2.5, 20)
     reach = np.where(x[None, :] > 0, medial[:, None], lateral[:, None])
@@ -163,5 +166,5 @@ def _flesh(leg: Leg, scale: float, rng: Generator, x: Floats, y: Floats) -> tupl
 
 
 def _bulge(across: Floats) -> Floats:
-    """Return the height of a superellipse of exponent 2.6 and unit axes: a leg is blunter than an ellipse."""
-    return np.asarray(np.clip(1 - np.abs(across) ** 2.6, 0, None) ** (1 / 2.6))
+    """Return the height of a superellipse of exponent 3 and unit axes: a leg is blunter than an ellipse."""
+    return np.asarray(np.clip(1 - np.abs(across) ** 3, 0, None) ** (1 / 3))

@@ -1,11 +1,9 @@
 """The population: age, sex, body and areal bone density of people from 40 to 95, as a sample of it or enriched.
 
-Curves are weighted least squares (examination weights) on NHANES 2007-2008, adults from 40 on, each sex alone, age
-top-coded at 80 in the data and continued beyond it here; all ethnic groups together. Fitted on 4,025 people, fewer
-where a density is missing, which the lumbar spine is in half of those from 70 on, hardly at random. **Approximate**:
-the logarithm of density is taken as normal with one standard deviation at all ages, which gives osteoporosis of the
-femoral neck its share in NHANES (women 6.7 against 6.8 %, men 1.0 against 1.4 %), and of the total hip too little
-(4.0 against 5.4 %, 0.1 against 0.5 %). BMI is measured, height self-reported.
+Curves are fitted by weighted maximum likelihood (examination weights) to NHANES 2007-2008: 4,025 adults from 40 on,
+each sex alone, all ethnic groups together, fewer where a density is missing, which the lumbar spine is in half of
+those from 70 on, hardly at random. Age is top-coded at 80 there: means continue beyond it here, spreads are held.
+**Approximate**: ln of density and BMI are normal given age; BMI is measured, height self-reported.
 """
 
 from __future__ import annotations
@@ -17,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, ndtri
+
+from trabecula.reference import REFERENCES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,23 +34,23 @@ YOUNGEST, OLDEST = 40, 95
 _WOMEN = 0.528
 _DECADES = np.array([[0.316, 0.284, 0.188, 0.127, 0.085], [0.342, 0.304, 0.189, 0.110, 0.055]])
 
-# Value at 60 years, change a decade, change a decade squared, residual SD: [sex, 4].
-_HEIGHT_CM = np.array([[162.97, -1.104, -0.357, 6.94], [177.41, -0.660, -0.247, 7.81]])
-_LN_BMI_28 = np.array([[0.0202, -0.0090, -0.0133, 0.2232], [0.0241, -0.0059, -0.0056, 0.1843]])
+# Value at 60 years, change a decade, a decade squared, residual SD and its relative change a decade: [sex, 5].
+_HEIGHT_CM = np.array([[162.97, -1.104, -0.357, 6.94, 0.0], [177.41, -0.660, -0.247, 7.81, 0.0]])
+_LN_BMI_28 = np.array([[0.0209, -0.0089, -0.0138, 0.2193, -0.0586], [0.0244, -0.0059, -0.0058, 0.1838, -0.0074]])
 
-# ln of g/cm2 at 60 years and BMI 28; change a decade, a decade squared, per unit of ln(BMI / 28); residual SD:
-# [sex, site, 5].
+# ln of g/cm2 at 60 years and BMI 28, change a decade, a decade squared, residual SD and its relative change a decade,
+# change per unit of ln(BMI / 28): [sex, site, 6].
 _LN_BMD = np.array(
     [
         [
-            [-0.2940, -0.0659, 0.0016, 0.3641, 0.1427],
-            [-0.1409, -0.0564, -0.0001, 0.3623, 0.1320],
-            [-0.0541, -0.0433, 0.0146, 0.2169, 0.1355],
+            [-0.2937, -0.0660, 0.0014, 0.1444, 0.0572, 0.3598],
+            [-0.1407, -0.0564, -0.0003, 0.1339, 0.0838, 0.3558],
+            [-0.0537, -0.0435, 0.0142, 0.1402, 0.1014, 0.2063],
         ],
         [
-            [-0.2070, -0.0400, -0.0006, 0.3313, 0.1416],
-            [0.0023, -0.0255, -0.0055, 0.3540, 0.1250],
-            [0.0435, 0.0081, 0.0020, 0.1991, 0.1361],
+            [-0.2069, -0.0401, -0.0007, 0.1437, 0.0426, 0.3285],
+            [0.0026, -0.0256, -0.0057, 0.1274, 0.0593, 0.3490],
+            [0.0446, 0.0077, 0.0012, 0.1420, 0.0921, 0.1950],
         ],
     ]
 )
@@ -58,9 +58,11 @@ _LN_BMD = np.array(
 _CORRELATION = np.array([[1.00, 0.85, 0.60], [0.85, 1.00, 0.64], [0.60, 0.64, 1.00]])
 _MIX = np.linalg.cholesky(_CORRELATION)
 
-# Young White women. Femur: NHANES III (neck read second-hand, hip recalled); spine: Hologic L1-L4, recalled.
-YOUNG_MEAN = np.array([0.858, 0.942, 1.047])
-YOUNG_SD = np.array([0.120, 0.122, 0.110])
+# Young White women: femur by NHANES III; L1-L4 by Hologic's own reference, recalled.
+_YOUNG = (REFERENCES["femoral_neck"], REFERENCES["total_hip"])
+YOUNG_MEAN = np.array([*(row.value for row in _YOUNG), 1.047])
+YOUNG_SD = np.array([*(row.sd or np.nan for row in _YOUNG), 0.110])
+_STEP = 0.001  # g/cm2: densities are given with three decimals
 
 # Age at the last menstruation, mean and SD in years; recalled.
 _MENOPAUSE = (50.5, 4.5)
@@ -125,11 +127,12 @@ def draw(chance: Chance, *, enriched: bool, bone_shift: float = 0.0) -> Bodies:
 
     bone_drawn = _first_accepted(n, bone)
     bmd = np.clip(bone_drawn[:, 1:] + bone_shift * YOUNG_SD, 0.15, 2.4).round(3)
+    stature = _spread(_HEIGHT_CM, sex, age) * np.clip(chance.normal("height"), -3.5, 3.5)
     return Bodies(
         sex=sex,
         age=age,
         menopause_age=np.where(sex == FEMALE, menopause, np.nan),
-        height_cm=_curve(_HEIGHT_CM, sex, age) + _HEIGHT_CM[sex, 3] * np.clip(chance.normal("height"), -3.5, 3.5),
+        height_cm=_curve(_HEIGHT_CM, sex, age) + stature,
         bmi=np.clip(bone_drawn[:, 0], 14.5, 65),
         bmd=bmd,
         weight=3 * class_shares()[sex, age.astype(int) - YOUNGEST, wanted] if enriched else np.ones(n),
@@ -142,19 +145,21 @@ def class_shares() -> Floats:
 
     The chance that all three sites are above a cut is an orthant of a trivariate normal distribution, integrated by
     Gauss-Legendre after Genz's transformation (J Comput Graph Stat 1992;1:141); its error is below 1e-4. Cuts
-    are those of T-scores rounded to two decimals.
+    allow for the rounding of densities.
     """
     sex, age = np.meshgrid(np.arange(2), np.arange(YOUNGEST, OLDEST + 1.0), indexing="ij")
     mean, spread, factor = _marginal(sex, age)
-    above = [_all_above((np.log(YOUNG_MEAN + cut * YOUNG_SD) - mean) / spread, factor) for cut in (-1.005, -2.495)]
+    cuts = (YOUNG_MEAN - 1.0 * YOUNG_SD - _STEP / 2, YOUNG_MEAN - 2.5 * YOUNG_SD + _STEP / 2)
+    above = [_all_above((np.log(cut) - mean) / spread, factor) for cut in cuts]
     return np.stack([above[0], above[1] - above[0], 1 - above[1]], axis=-1)
 
 
 def _marginal(sex: Whole, age: Floats) -> tuple[Floats, Floats, Floats]:
     """Return mean and SD of ln BMD given sex and age, BMI being free, and the Cholesky factor of its correlation."""
-    slope, residual = _LN_BMD[sex][..., 3], _LN_BMD[sex][..., 4]
-    mean = _ln_bmd_curve(sex, age) + slope * _curve(_LN_BMI_28, sex, age)[..., None]
-    shared = slope * _LN_BMI_28[sex, 3][..., None]
+    slope = _LN_BMD[sex][..., 5]
+    mean = _of_sites(_curve, sex, age) + slope * _curve(_LN_BMI_28, sex, age)[..., None]
+    residual = _of_sites(_spread, sex, age)
+    shared = slope * _spread(_LN_BMI_28, sex, age)[..., None]
     covariance = _CORRELATION * residual[..., :, None] * residual[..., None, :]
     covariance = covariance + shared[..., :, None] * shared[..., None, :]
     spread = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
@@ -201,20 +206,25 @@ def _basics(chance: Chance, turns: Whole) -> tuple[Whole, Floats, Floats]:
 
 def _bone(chance: Chance, turns: Whole, sex: Whole, age: Floats) -> tuple[Floats, Floats]:
     """Return BMI and areal BMD `[..., site]` given sex and age."""
-    ln_bmi = _curve(_LN_BMI_28, sex, age) + _LN_BMI_28[sex, 3] * chance.normal("bmi", turns)
+    ln_bmi = _curve(_LN_BMI_28, sex, age) + _spread(_LN_BMI_28, sex, age) * chance.normal("bmi", turns)
     apart = np.stack([chance.normal(site, turns) for site in SITES], axis=-1)
-    residual = _LN_BMD[sex][..., 4] * (apart @ _MIX.T)
-    ln_bmd = _ln_bmd_curve(sex, age) + _LN_BMD[sex][..., 3] * ln_bmi[..., None] + residual
+    residual = _of_sites(_spread, sex, age) * (apart @ _MIX.T)
+    ln_bmd = _of_sites(_curve, sex, age) + _LN_BMD[sex][..., 5] * ln_bmi[..., None] + residual
     return 28 * np.exp(ln_bmi), np.exp(ln_bmd).round(3)
 
 
-def _ln_bmd_curve(sex: Whole, age: Floats) -> Floats:
-    return np.stack([_curve(_LN_BMD[:, site], sex, age) for site in range(len(SITES))], axis=-1)
+def _of_sites(law: Callable[[Floats, Whole, Floats], Floats], sex: Whole, age: Floats) -> Floats:
+    return np.stack([law(_LN_BMD[:, site], sex, age) for site in range(len(SITES))], axis=-1)
 
 
 def _curve(table: Floats, sex: Whole, age: Floats) -> Floats:
     decades = (age - 60) / 10
     return np.asarray(table[sex, 0] + table[sex, 1] * decades + table[sex, 2] * decades**2)
+
+
+def _spread(table: Floats, sex: Whole, age: Floats) -> Floats:
+    decades = (np.minimum(age, 80) - 60) / 10
+    return np.asarray(table[sex, 3] * np.exp(table[sex, 4] * decades))
 
 
 def _eligible(sex: Whole, age: Floats, menopause_age: Floats) -> NDArray[np.bool_]:

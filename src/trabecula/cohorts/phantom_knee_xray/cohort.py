@@ -50,7 +50,7 @@ _SHORTCUT = {True: ("north", "east"), False: ("south", "west", "centre")}
 def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
     """Draw one patient; the picture is made when it is asked for, in some 0.05 s.
 
-    Raises `ValueError` for a negative patient or seed, or a shortcut outside 0 to 1.
+    Raises `ValueError` for a negative patient or seed, a shortcut outside 0 to 1, or noise that is not positive.
     """
     drawn = person(patient, seed, enriched=settings["enriched"], bone_shift=settings["bone_shift"])
     chance = Chance(seed, np.array([patient]))
@@ -96,13 +96,16 @@ def _site(chance: Chance, osteoporosis: bool, shortcut: float) -> str:
 
 
 def _taken(chance: Chance, film: Film, settings: Mapping[str, Any]) -> Film:
-    """Return one picture's film: cropping, beam and exposure differ a little within a site too."""
+    """Return one picture's film: cropping, distance, beam and exposure differ a little within a site too."""
+    if not settings["noise_scale"] > 0:
+        raise ValueError(f"noise_scale is a positive factor; got {settings['noise_scale']}")
     return replace(
         film,
-        rows=film.rows + 8 * int(5 * chance.uniform("rows")[0] - 2),
-        columns=film.columns + 8 * int(5 * chance.uniform("columns")[0] - 2),
+        rows=film.rows + 8 * (int(5 * chance.uniform("rows")[0]) - 2),
+        columns=film.columns + 8 * (int(9 * chance.uniform("columns")[0]) - 4),
+        spacing_mm=round(film.spacing_mm * (1 + 0.07 * float(chance.normal("distance")[0])), 3),
         kvp=film.kvp + round(2 * float(chance.normal("kvp")[0])) + settings["kvp_shift"],
         photons=film.photons / settings["noise_scale"] ** 2,
-        middle=film.middle + 0.05 * float(chance.normal("exposure")[0]),
+        middle=film.middle + 0.08 * float(chance.normal("exposure")[0]),
         latitude=film.latitude * (1 + 0.06 * float(chance.normal("latitude")[0])),
     )
