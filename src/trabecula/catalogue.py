@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
-from trabecula.card import CohortCard, SystemCard, cohort_card, cohort_ids, system_card, system_ids
+from trabecula.card import (
+    CohortCard,
+    Family,
+    Modality,
+    Section,
+    SystemCard,
+    cohort_card,
+    cohort_ids,
+    system_card,
+    system_ids,
+)
 from trabecula.target import TARGETS, unknown
 
 if TYPE_CHECKING:
@@ -20,6 +30,12 @@ By path, --cohort takes
   DICOM         a folder of series in any order
 `auto` is the phantom cohort that offers what the system needs. A cohort.yaml beside the data is its card."""
 
+_WORDS: Mapping[str, Collection[str]] = {
+    "modality": get_args(Modality), "family": get_args(Family), "section": get_args(Section), "target": TARGETS,
+    "status": ("planned", "faithful", "approximate", "reconstruction"), "anatomy": (),
+}  # fmt: skip
+"""What a system may be filtered by; anatomies are what the cards say."""
+
 _ORIGINS = {"read": "the paper's", "recall": "recalled, unchecked", "infer": "inferred", "default": "ours"}
 
 
@@ -29,13 +45,12 @@ def systems(
     """Return the cards that have every wanted property, sorted by year and number.
 
     `wanted` maps modality, anatomy, family, section, target or status to a value.
-    Raises `KeyError` for a value that no card has, with the nearest one.
+    Raises `KeyError` for a value that no card can have, with the nearest one.
     """
-    cards = [card for card in map(system_card, system_ids()) if baselines or card.role == "system"]
+    everything = [system_card(id_) for id_ in system_ids()]
+    cards = [card for card in everything if baselines or card.role == "system"]
     for name, value in (wanted or {}).items():
-        known = {v for card in cards for v in _values(card, name)}
-        if name == "target":
-            known |= set(TARGETS)
+        known = _WORDS[name] or {v for card in everything for v in _values(card, name)}
         if value not in known:
             raise KeyError(unknown(name, value, known))
         cards = [card for card in cards if value in _values(card, name)]

@@ -27,7 +27,8 @@ class Format(StrEnum):
     bibtex = "bibtex"
 
 
-console = Console() if sys.stdout.isatty() else Console(width=170)
+# Without markup: `[the paper's]` on a card is text, not a style of Rich.
+console = Console(width=None if sys.stdout.isatty() else 170, markup=False, emoji=False)
 
 
 def show_rows(
@@ -48,12 +49,14 @@ def show_rows(
         case Format.markdown:
             lines = [columns, ["---"] * len(columns), *cells]
             sys.stdout.writelines("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |\n" for line in lines)
+        case Format.table if not rows:
+            console.print(title or "nothing", highlight=False)
         case Format.table:
             from rich.table import Table  # noqa: PLC0415
 
             table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
             for column in columns:
-                table.add_column(column, overflow="fold")
+                table.add_column(column, overflow="fold", no_wrap=column == "id")
             for line in cells:
                 table.add_row(*line)
             console.print(table, highlight=False)
