@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,8 @@ def evaluate(
     """
     if not systems:
         raise ValueError("name at least one system to evaluate; `trabecula systems` lists them")
+    if twice := [id_ for id_, n in Counter(system.id() for system in systems).items() if n > 1]:
+        raise ValueError(f"{twice[0]} is named twice: evaluate each system once, and its variants in separate reports")
     target = systems[0].headline.id
     for system in systems:
         _judgeable(system, cohort)

@@ -51,8 +51,8 @@ class Report:
             name = each["headline_metric"]
             figure = each["metrics"].get(name)
             told = (
-                "no answer"
-                if figure is None
+                "no figure"
+                if figure is None or figure["value"] is None
                 else f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
             )
             lines.append(f"  {name} {told}  {each['system']} [{each['role']}, {each['size']}] {each['target']}")
@@ -85,10 +85,11 @@ class Report:
         folder = Path(folder)
         try:
             told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+            written = told["checksums"]["predictions.csv"]
             content = (folder / "predictions.csv").read_bytes()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{folder} holds no report: {error}") from error
-        if hashlib.sha256(content).hexdigest() != told["checksums"]["predictions.csv"]:
+        if hashlib.sha256(content).hexdigest() != written:
             raise ValueError(f"{folder}: predictions.csv was altered since the report was written")
         lines = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
         return cls(told, tuple(_row(line) for line in lines))

@@ -152,22 +152,24 @@ def _prevalence(cohort: Cohort) -> dict[str, Any]:
     return told
 
 
-def _population(cohort: Cohort, target: str, grade: int) -> dict[str, float] | None:
+def _population(cohort: Cohort, target: str, grade: int) -> dict[str, Any] | None:
     """Return a design-based share: strata and PSU where the cohort has them, else each patient drawn on its own.
 
-    Cases without truth stay in the design with the weight 0. Nothing where no case carries a weight.
+    Cases without truth stay in the design with the weight 0. Nothing where no case carries a weight, and no interval
+    (but the reason) where the design tells none, such as a stratum with one PSU.
     """
     cases = cohort.cases
     if all(case.weight == 1 for case in cases):
         return None
     strata = [case.groups.get("stratum", "") for case in cases]
     psu = [case.groups.get("psu", case.patient) for case in cases]
-    found = weighted_mean(
-        [float(case.truth.get(target) == grade) for case in cases],
-        [case.weight if target in case.truth else 0.0 for case in cases],
-        strata=strata,
-        psu=psu,
-    )
+    values = [float(case.truth.get(target) == grade) for case in cases]
+    weights = [case.weight if target in case.truth else 0.0 for case in cases]
+    try:
+        found = weighted_mean(values, weights, strata=strata, psu=psu)
+    except ValueError as error:
+        value = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+        return {"value": value, "low": None, "high": None, "se": None, "why": str(error)}
     return {"value": found.value, "low": max(0.0, found.low), "high": min(1.0, found.high), "se": found.se}
 
 
