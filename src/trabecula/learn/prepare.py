@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _KEPT_BYTES = 256e6  # pictures held in memory by one `Pictures`, however large the cohort
 _SPREAD = 0.02  # an edge line is border when its inner 80 % of pixels vary by less than this share of the full range
-_MARK_LEVEL = 0.97  # markers are burnt in at the top of the range,
-_MARK_AREA = 0.01  # and cover less than this share of the picture
+_MARK_SIDE = 0.12  # markers are smaller than this share of the shorter side
+_MARK_CONTRAST = 0.5  # and stand out by this share of the range
+_MARK_RIM = 3  # pixels of blurred edge around a marker
 
 
 class Frame(NamedTuple):
@@ -139,12 +140,17 @@ def _inside(pixels: NDArray[np.float32]) -> tuple[int, int]:
 
 
 def _without_marks(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Replace small saturated marks, such as a burnt-in R or L, by the median of the picture."""
-    low, high = float(pixels.min()), float(pixels.max())
-    marked, count = ndimage.label(pixels > low + _MARK_LEVEL * (high - low))
-    if not count:
-        return pixels
-    small = np.bincount(marked.ravel()) < _MARK_AREA * pixels.size
-    small[0] = False
-    cleaned: NDArray[np.float32] = np.where(small[marked], np.float32(np.median(pixels)), pixels)
+    """Replace bright islands that are small, such as a burnt-in R or L, by what surrounds them; bone is no island."""
+    low, high = np.percentile(pixels, (1.0, 99.5))
+    islands, _ = ndimage.label(pixels > (low + high) / 2)
+    widest = _MARK_SIDE * min(pixels.shape)
+    cleaned = pixels.copy()
+    for rows, columns in ndimage.find_objects(islands):
+        if max(rows.stop - rows.start, columns.stop - columns.start) > widest:
+            continue
+        around = tuple(slice(max(0, side.start - _MARK_RIM), side.stop + _MARK_RIM) for side in (rows, columns))
+        shown, island = pixels[around], islands[around] > 0
+        rim = np.median(shown[~island]) if not island.all() else low
+        if np.median(shown[island]) - rim > _MARK_CONTRAST * (high - low):
+            cleaned[around] = rim
     return cleaned

@@ -89,7 +89,8 @@ def train(
     optimiser = _optimiser(groups, plan)
     learner, optimiser = run.fabric.setup(network, optimiser)
     progress = _Progress(history={"train_loss": [], "validation_loss": []}, best=copy.deepcopy(network.state_dict()))
-    checkpoint = _Checkpoint.of(run, (plan, training.digest, validation.digest, str(network)))
+    rates = [(group.rate, group.start) for group in groups]
+    checkpoint = _Checkpoint.of(run, (plan, rates, training.digest, validation.digest, str(network)))
     checkpoint.resume(network, optimiser, generator, progress)
     while progress.epoch < plan.epochs and not progress.exhausted(plan.patience):
         _set_rates(optimiser, groups, plan, progress.epoch)
@@ -102,6 +103,8 @@ def train(
             run.fabric.backward(value)
             optimiser.step()
             total += value.item() * len(chosen)
+        if not math.isfinite(total):
+            raise ValueError(f"the loss became {total} in epoch {progress.epoch + 1}: lower the learning rate")
         validated, figure = _validate(learner, validation, loss, plan.batch, run)
         progress.add(total / len(training), validated, network)
         checkpoint.save(network, optimiser, generator, progress)
@@ -138,8 +141,6 @@ class _Progress:
         return patience is not None and self.waited >= patience
 
     def add(self, trained: float, validated: float, network: nn.Module) -> None:
-        if not math.isfinite(trained):
-            raise ValueError(f"the loss became {trained} in epoch {self.epoch + 1}: lower the learning rate")
         self.history["train_loss"].append(trained)
         self.history["validation_loss"].append(validated)
         self.waited += 1
@@ -231,5 +232,6 @@ def _validate(network: nn.Module, examples: Batches, loss: Loss, size: int, run:
                 outputs.float().softmax(dim=1) @ torch.arange(outputs.shape[1], device=outputs.device).float()
             ).tolist()
             truths += (truth > 0).long().tolist()
-    figure = f" AUC {float(auc(truths, scores)):.3f}" if 0 < sum(truths) < len(truths) else ""
+    measurable = 0 < sum(truths) < len(truths) and math.isfinite(total)
+    figure = f" AUC {float(auc(truths, scores)):.3f}" if measurable else ""
     return total / len(examples), figure
