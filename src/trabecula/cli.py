@@ -291,7 +291,10 @@ def demo(
 ) -> None:
     """Evaluate three published systems and the baselines on synthetic knees: a leaderboard and a report in minutes."""
     names = ["muhammad2025_hybrid_attention", "sultana2025_swin_knee", "siddiqua2024_stacked_knee"]
-    evaluate(names, out=out, cohort="phantom_knee_xray", folds=folds, seed=seed, size=Size.tiny, patients=patients)
+    evaluate(
+        names, out=out, cohort="phantom_knee_xray", target="osteoporosis_dxa", folds=folds, seed=seed,
+        size=Size.tiny, patients=patients,
+    )  # fmt: skip
 
 
 def main() -> None:
