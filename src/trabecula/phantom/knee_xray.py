@@ -16,7 +16,7 @@ from trabecula.phantom.texture import trabeculae
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RECIPE = 1
+RECIPE = 2
 """Version of the recipe: raised with every change of the pictures, so that cached features are made again."""
 
 _ANATOMY, _GRAIN, _NOISE = range(3)
