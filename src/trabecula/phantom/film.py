@@ -28,7 +28,7 @@ _PER_CM = {
     "cortical": 1.92 * np.array([1.331, 0.6655, 0.4242, 0.3148, 0.2229]),
 }
 _SCATTER_REACH_MM = 18.0
-_EDGES, _EDGES_REACH_MM = 0.35, 7.0  # unsharp masking, as all digital systems do
+_EDGES, _EDGES_REACH_MM = 0.35, 7.0  # unsharp masking, as digital systems commonly do
 _TOE = 0.16  # share of a straight display curve beside the sigmoid: it keeps the skin visible
 _LETTERS = {
     "L": ("1....", "1....", "1....", "1....", "1....", "1....", "11111"),

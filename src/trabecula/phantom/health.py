@@ -65,7 +65,7 @@ _VALUES = {
 _DECIMALS = {"haemoglobin_g_l": 0, "uric_acid_umol_l": 0, "alkaline_phosphatase_u_l": 0, "vitamin_d_nmol_l": 0}
 
 
-def health(chance: Chance, bodies: Bodies, microarchitecture: Floats) -> Columns:
+def health_columns(chance: Chance, bodies: Bodies, microarchitecture: Floats) -> Columns:
     """Return the columns of risk factors and laboratory values by variable.
 
     `microarchitecture` `[n]` is what bone has beyond its density, in SD: the trabecular bone score sees a part of it.

@@ -16,7 +16,7 @@ import numpy as np
 from trabecula.case import Event
 from trabecula.phantom.chance import Chance
 from trabecula.phantom.fracture import follow_up
-from trabecula.phantom.health import health
+from trabecula.phantom.health import health_columns
 from trabecula.phantom.population import FEMALE, SITES, draw
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _block(block: int, seed: int, enriched: bool, bone_shift: float) -> list[Per
     chance = Chance(seed, np.arange(block * BLOCK, (block + 1) * BLOCK))
     bodies = draw(chance, enriched=enriched, bone_shift=bone_shift)
     microarchitecture = chance.normal("microarchitecture")
-    columns = health(chance, bodies, microarchitecture)
+    columns = health_columns(chance, bodies, microarchitecture)
     years, event = follow_up(chance, bodies, columns, microarchitecture)
     t_scores = bodies.t_scores
     for index, site in enumerate(SITES):
