@@ -125,8 +125,12 @@ def verdict(told: Json, target: str) -> Said:
         reason = "no baseline stands beside it, so nothing here says whether a simpler rule would do as well"
         title = f"{first}; no baseline stands beside it" if len(systems) > 1 else f"{name}, with no baseline beside it"
         return Said("caution", title, figure, f"{text} {capitalised(reason)}.")
+    if _better(baselines[0], best):
+        rival = f"the {_baselines([system_name(baselines[0]['system'])])}"
+        title = f"No system ranks above {rival}" if len(systems) > 1 else f"{name} ranks below {rival}"
+        return Said("alarm", title, figure, text)
     level, ending = _against_baselines(best, baselines)
-    if level == "good" and (beware := shortcut(told)) is not None and beware.level == "alarm":
+    if level == "good" and (beware := shortcut(told, target)) is not None and beware.level == "alarm":
         level, ending = "alarm", f"{ending}, but acquisition facts alone may explain it"
     verb = " and " if len(systems) > 1 and ending.startswith("is ahead") else ", but " if len(systems) > 1 else " "
     return Said(level, f"{first}{verb}{ending}", figure, text)
@@ -146,6 +150,12 @@ def _against_baselines(best: Json, baselines: Sequence[Json]) -> tuple[Level, st
     return "good", f"is ahead of {'every baseline' if len(names) > 1 else 'the ' + _baselines(names)}"
 
 
+def _better(one: Json, other: Json) -> bool:
+    """Whether the headline figure of one result is better than that of another."""
+    metric, (a, b) = one["headline_metric"], (headline(each)["value"] for each in (one, other))
+    return bool(a < b if metric in LOWER_IS_BETTER else a > b)
+
+
 def _baselines(names: list[str]) -> str:
     return f"{listed(names)} {'baseline' if len(names) == 1 else 'baselines'}"
 
@@ -161,19 +171,22 @@ def belief(told: Json, target: str) -> list[Said]:
     """Return what a reader must know before believing the ranking, worst first."""
     systems = results_of(told, target, "system")
     found = [
-        shortcut(told), replaced(systems), circular(systems), sizes(systems), sample(told, target),
+        shortcut(told, target), replaced(systems), circular(systems), sizes(systems), sample(told, target),
         no_width(systems), unknown_patients(told), abstentions(told, systems), data_problems(told), fidelity(systems),
         conditional(systems),
     ]  # fmt: skip
     return sorted((each for each in found if each is not None), key=lambda each: _ORDER.index(each.level))
 
 
-def shortcut(told: Json) -> Said | None:
-    """Say how well acquisition facts alone tell the classes apart. Nothing for a cohort without images."""
-    facts = told["cohort"]["findings"].get("shortcut")
-    if not facts or facts.get("auc") is None:
-        if not told["cohort"]["card"].get("images"):
-            return None
+def shortcut(told: Json, target: str) -> Said | None:
+    """Say how well acquisition facts alone tell the classes apart. Nothing for a cohort without images.
+
+    The check of the cohort measures it; where it did not, the baseline of acquisition facts does.
+    """
+    if not told["cohort"]["card"].get("images"):
+        return None
+    facts = told["cohort"]["findings"].get("shortcut") or _acquisition(told, target)
+    if facts.get("auc") is None:
         text = "Nobody measured how well acquisition facts alone tell the classes apart: a shortcut cannot be excluded."
         return Said("caution", "Shortcut not examined", "–", text)
     figure = {"value": facts["auc"], "low": facts.get("low"), "high": facts.get("high")}
@@ -189,6 +202,13 @@ def shortcut(told: Json) -> Said | None:
         return Said("caution", "Shortcut", f"AUC {shown}", text + before)
     bound = f", though up to {number(high)} is not excluded" if high is not None else ""
     return Said("plain", "No shortcut shown", f"AUC {shown}", f"{reach}: not shown to beat chance{bound}.{before}")
+
+
+def _acquisition(told: Json, target: str) -> Json:
+    """Return the AUC of the baseline that sees acquisition facts only, in the form of the check."""
+    baseline = (e for e in results_of(told, target, "baseline") if e["system"] == "baseline_acquisition")
+    figure = next((e["metrics"].get("auc") or {} for e in baseline), {})
+    return {"auc": figure.get("value"), "low": figure.get("low"), "high": figure.get("high")}
 
 
 def _raw(raw: Json) -> str:
@@ -340,7 +360,8 @@ def leakage(published: Json, honest: Json | None) -> Said:
     beside = f"; under the honest split {with_interval(headline(honest))}" if honest is not None else ""
     text = f"The paper's own split is {how}. {name} {shown}{beside}. Of {counted(judged, 'judged picture')}, "
     if copies:
-        text += f"{copies} have a copy among those learned from: the figure is inflated by what was seen before. "
+        have = "has" if copies == 1 else "have"
+        text += f"{copies} {have} a copy among those learned from: this figure counts what was seen before. "
     else:
         text += "none has a known copy among those learned from. "
     text += "Pictures with two labels are kept, as in the paper. The two figures rest on different pictures."
@@ -360,7 +381,7 @@ def _whom(some: Sequence[Json], everybody: Sequence[Json]) -> str:
     """Name a few systems, and count many."""
     names = [system_name(each["system"]) for each in some]
     if 1 < len(names) == len(everybody):
-        return f"All {len(names)} systems"
+        return "Both systems" if len(names) == 2 else f"All {len(names)} systems"
     return listed(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
 
 

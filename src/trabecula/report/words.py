@@ -33,6 +33,8 @@ ROLES = {"system": "system", "baseline": "baseline", "as_published": "paper's ow
 ORIGINS = {"paper": "paper", "guess": "ours", "changed": "changed"}
 SIZES = {"paper": "published size", "small": "size small", "tiny": "size tiny", "changed": "changed by hand"}
 
+_NOTHING = 1e-6
+_NARROW = (0.002, 0.02)
 _CAPITALS = {"bmi": "BMI", "bmd": "BMD", "ct": "CT", "dxa": "DXA", "hu": "HU", "mri": "MRI", "ost": "OST", "qct": "QCT"}
 _PAPER = re.compile(r"^([a-z]+)(\d{4})_(.+)$")
 
@@ -71,12 +73,12 @@ def share(value: float | None) -> str:
 def digits_of(figure: Mapping[str, Any], least: int = 2) -> int:
     """Return decimals that suit the width of the interval, and round no end to the 0 that it is not."""
     low, high = figure.get("low"), figure.get("high")
-    ends = [abs(each) for each in (figure.get("value"), low, high) if each]
+    ends = [abs(each) for each in (figure.get("value"), low, high) if each and abs(each) >= _NOTHING]
     if ends and max(ends) >= 100:
         return max(0, least - 2)
     width = high - low if low is not None and high is not None else 0.0
-    fine = (d for d in range(least, 6) if all(round(e, d) > 0 for e in ends) and (not width or width * 10**d >= 2))
-    return next(fine, 6 if ends else least)
+    fine = least + 1 if _NARROW[0] < width < _NARROW[1] else least
+    return next((digits for digits in range(fine, 6) if all(round(end, digits) > 0 for end in ends)), 6)
 
 
 def with_interval(figure: Mapping[str, Any] | None, least: int = 2) -> str:
