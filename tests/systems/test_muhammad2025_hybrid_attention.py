@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tests.systems.knees import ROLE, knees, stub
 
+from tests.systems.knees import ROLE, knees, stub
 from trabecula.metrics import auc
 from trabecula.system import Model, get_system
 from trabecula.systems.muhammad2025_hybrid_attention.essence import essence

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from tests.systems.knees import ROLE, knees, stub
 
+from tests.systems.knees import ROLE, knees, stub
 from trabecula.metrics import auc
 from trabecula.system import Model, get_system
 from trabecula.systems.siddiqua2024_stacked_knee.essence import essence

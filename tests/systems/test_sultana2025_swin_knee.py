@@ -1,8 +1,8 @@
 """The Swin Transformer learns, is what its card says, and survives saving."""
 
 import pytest
-from tests.systems.knees import ROLE, knees, stub
 
+from tests.systems.knees import ROLE, knees, stub
 from trabecula.metrics import auc
 from trabecula.system import Model, get_system
 from trabecula.systems.sultana2025_swin_knee.essence import essence
