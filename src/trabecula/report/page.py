@@ -93,7 +93,7 @@ def page(told: Mapping[str, Any]) -> str:
     ranked = [each for board in targets for each in sentences.results_of(told, board)]
     systems, baselines = _first(ranked, "system"), _first(ranked, "baseline")
     template = _environment().get_template("page.html")
-    return template.render(
+    html = template.render(
         told=told,
         verdict=sentences.verdict(told, target),
         belief=sentences.belief(told, target),
@@ -106,6 +106,7 @@ def page(told: Mapping[str, Any]) -> str:
         css=_inline("page.css"),
         script=_inline("sort.js"),
     )
+    return f"{html.strip()}\n"
 
 
 def _first(ranked: Sequence[Json], role: str) -> dict[str, Json]:
