@@ -174,11 +174,12 @@ def _population(cohort: Cohort, target: str, grade: int) -> dict[str, Any] | Non
 
 
 def _checksum(cohort: Cohort) -> str:
-    """Name the content of a cohort: ids, sources, tables and truth."""
+    """Name the content of a cohort, wherever it lies: ids, images, masks, tables, weights and truth."""
     sha = hashlib.sha256()
     for case in sorted(cohort.cases, key=lambda c: c.id):
-        sources = {role: case.images.source(role).digest for role in sorted(case.images)}
-        told = (case.id, case.patient, sources, dict(case.table), {t: repr(v) for t, v in case.truth.items()})
+        sources = {role: held.source(role).digest for held in (case.images, case.masks) for role in held}
+        truth = {target: getattr(known, "digest", known) for target, known in case.truth.items()}
+        told = (case.id, case.patient, case.part, case.weight, sources, dict(case.table), truth)
         sha.update(json.dumps(told, sort_keys=True, default=str).encode())
     return sha.hexdigest()
 
