@@ -423,3 +423,8 @@ def test_frozen_weights_do_not_count():
     layer = torch.nn.Linear(3, 1)
     layer.bias.requires_grad_(False)
     assert _count({"head": layer}, "head") == 3
+
+
+def test_the_page_lists_every_check():
+    page = (Path(__file__).parents[1] / "docs" / "why" / "selftest.md").read_text(encoding="utf-8")
+    assert {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")} == {c.name for c in CHECKS}

@@ -24,6 +24,7 @@ def _patient(number, rng, *, labelled):
         "sex": str(rng.choice(["female", "male"])),
         "bmi_kg_m2": float(rng.normal(26, 3)),
         "mean_hu": float(hu),
+        "kvp": 120.0,
     }
     images = {
         "spine_xray_ap": _film(np.cos(2 * np.pi * _ROWS / 4), t_score, rng),

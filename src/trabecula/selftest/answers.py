@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trabecula.case import Event, Images
+from trabecula.case import ANY_GROUP, Event, Images
 from trabecula.metrics import concordance
 from trabecula.prediction import Abstain, LabelMap, Prediction, score
 from trabecula.selftest.subject import NoMeaningError, Subject, gap, numbers, relabelled, require, required
@@ -60,8 +60,9 @@ def check_answers_are_plausible(subject: Subject) -> None:
             require(any(numbers(each).any() for each in given), f"{target.id}: every label map is empty")
         if target.kind == "value":
             truths = [float(t) for t in _truths(subject.cases, target.id) if isinstance(t, int | float)]
-            low, high = min(truths), max(truths)
-            outside = [score(each) for each in given if not 2 * low - high <= score(each) <= 2 * high - low]
+            low, high = min(truths, default=-math.inf), max(truths, default=math.inf)
+            wide = (high - low) if truths else 0.0
+            outside = [v for v in map(score, given) if not low - wide <= v <= high + wide]
             require(not outside, f"{target.id}: answers {outside[:3]} where the truth is {low:.3g} to {high:.3g}")
 
 
@@ -114,7 +115,7 @@ def check_missing_input_abstains(subject: Subject) -> None:
     abstains; a published system that has none of its inputs abstains.
     """
     inputs, model = subject.system.inputs(), subject.model
-    names = [*inputs.images, *inputs.masks, *inputs.table]
+    names = [*inputs.images, *inputs.masks, *inputs.table, *inputs.groups]
     for name in names:
         answer = model.predict([_without(subject.test[0], [name])])[0]
         if name in required(subject.system):
@@ -148,11 +149,12 @@ def check_shuffled_labels_give_chance(subject: Subject) -> None:
     equal odds. So up to six deals with six seeds are tried, and all six must exceed the interval: under chance less
     than 1 in 2^6.
     """
-    target = next((each for each in subject.system.predicts if each.kind != "label_map"), None)
-    if target is None:
+    ranked = [each for each in subject.system.predicts if each.kind != "label_map"]
+    if not ranked:
         raise NoMeaningError("a label map has no order that chance could keep")
-    if len(set(map(repr, _truths(subject.train, target.id)))) < 2:
-        raise NoMeaningError(f"the cases know too little about {target.id}")
+    target = next((each for each in ranked if len(set(map(repr, _truths(subject.test, each.id)))) > 1), None)
+    if target is None:
+        raise NoMeaningError(f"the test cases do not differ in {', '.join(each.id for each in ranked)}")
     told = []
     for deal in range(_DEALS):
         seed = subject.seed + deal
@@ -237,6 +239,7 @@ def _without(case: Case, names: Sequence[str]) -> Case:
         images=_images_without(case.images, names),
         masks=_images_without(case.masks, names),
         table={name: value for name, value in case.table.items() if name not in names},
+        groups={name: value for name, value in case.groups.items() if not {name, ANY_GROUP} & set(names)},
     )
 
 

@@ -39,7 +39,7 @@ class Subject:
     test: tuple[Case, ...]
     """Those with truth for the headline and every required input."""
     elsewhere: tuple[Case, ...]
-    """Another two thirds, to fit a second model to."""
+    """Another two thirds less one patient, so that not even the shares of the classes are alike."""
     seed: int
     settings: dict[str, Any]
     """The settings before anything was fitted."""
@@ -52,11 +52,13 @@ class Subject:
         test = tuple(cases[i] for i in folds[0].test if not cases[i].lacks(needed))
         if len(test) < 4:
             raise ValueError(f"only {len(test)} cases with truth and {needed} are left to ask about: bring more cases")
+        second = [cases[i] for i in folds[1].train]
+        left_out = next(case.patient for case in second if system.headline.id in case.truth)
         return cls(
             system=system,
             train=tuple(cases[i] for i in folds[0].train),
             test=test,
-            elsewhere=tuple(cases[i] for i in folds[1].train),
+            elsewhere=tuple(case for case in second if case.patient != left_out),
             seed=seed,
             settings=system.settings(),
         )

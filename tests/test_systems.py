@@ -1,0 +1,61 @@
+"""Every system that is built passes every check that has a meaning for it, at its smallest size."""
+
+from functools import cache
+
+import pytest
+
+from tests.contract.cases import patients
+from tests.known_failures import KNOWN
+from trabecula.card import cohort_card, cohort_ids, system_card, system_ids
+from trabecula.case import ANY_GROUP
+from trabecula.cohort import open_cohort
+from trabecula.selftest import CHECKS, run_checks
+from trabecula.selftest.subject import required
+from trabecula.system import get_system
+
+BUILT = [id_ for id_ in system_ids() if system_card(id_).built]
+PATIENTS = 60
+
+
+@pytest.mark.parametrize("check", [check.name for check in CHECKS])
+@pytest.mark.parametrize("id_", BUILT)
+def test_the_system_passes(id_, check):
+    outcome = outcomes(id_)[check]
+    if outcome.status == "skipped":
+        (pytest.xfail if (id_, check) in KNOWN else pytest.skip)(outcome.message)
+    assert outcome.status == "passed", outcome.message
+
+
+def test_known_failures_are_of_systems_and_checks_that_exist():
+    assert {id_ for id_, _ in KNOWN} <= set(BUILT)
+    assert {check for _, check in KNOWN} <= {check.name for check in CHECKS}
+
+
+@cache
+def outcomes(id_):
+    """Run all checks on one fitted model, once."""
+    system = get_system(id_, size="tiny")
+    known = {check: reason for (of, check), reason in KNOWN.items() if of == id_}
+    return {outcome.check: outcome for outcome in run_checks(system, cases_for(system), known_failures=known)}
+
+
+def cases_for(system):
+    """Return phantom patients with everything the system requires, and with most of what it can use beside."""
+    needed, wanted = set(required(system)), {target.id for target in system.predicts}
+    inputs = system.inputs()
+    usable = {*inputs.images, *inputs.masks, *inputs.table, *wanted}
+    fitting = []
+    for card in (cohort_card(id_) for id_ in cohort_ids()):
+        offered = {*card.images, *card.masks, *card.table, *card.groups, *((ANY_GROUP,) if card.groups else ())}
+        if card.made and needed <= offered and system.headline.id in card.targets:
+            fitting.append((len(usable & {*offered, *card.targets}), card.id))
+    if fitting:
+        return made(max(fitting)[1])
+    if not patients(1)[0].lacks(needed):
+        return patients(PATIENTS)
+    pytest.skip(f"no phantom cohort offers {', '.join(sorted(needed))} with truth for {system.headline.id}")
+
+
+@cache
+def made(cohort):
+    return open_cohort(cohort, n=PATIENTS).cases
