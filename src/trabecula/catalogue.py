@@ -1,4 +1,7 @@
-"""The catalogue: cards as lists, pages and citations. Loads no torch and no data."""
+"""The catalogue: cards as lists, pages and citations.
+
+Loads no data and no torch, except that the page of a built system loads its code to tell its settings.
+"""
 
 from __future__ import annotations
 
