@@ -120,8 +120,17 @@ def test_the_acquisition_baseline_stands_in_where_the_check_did_not_measure(knee
     said = sentences.shortcut(told, KNEE)
     assert said.level == "alarm"
     assert said.figure == f"AUC {words.with_interval(measured)}"
+    told["results"] = [each for each in told["results"] if each["role"] == "system"]
+    assert sentences.shortcut(told, KNEE).title == "Shortcut not examined"
     told["cohort"]["card"]["images"] = []
     assert sentences.shortcut(told, KNEE) is None
+
+
+def test_a_shortcut_measured_for_another_target_is_not_told_of_this_one(knee):
+    told = given.copied(knee)
+    told["cohort"]["findings"]["shortcut"]["target"] = "past_fracture"
+    assert sentences.shortcut(told, KNEE).figure != sentences.shortcut(knee, KNEE).figure
+    assert "mostly columns and rows" in sentences.shortcut(knee, KNEE).text
 
 
 def test_flags_stand_worst_first_and_each_for_a_reason(knee):

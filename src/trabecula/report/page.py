@@ -123,9 +123,10 @@ def _board(told: Json, target: str) -> Board:
     apart = sentences.results_of(told, target, "as_published")
     both = [*honest, *apart]
     by_name = {each["system"]: each for each in honest}
-    colours = {name: f"s{plots.SERIES.index(look[0]) + 1}" for name, look in plots.looks(both).items()}
+    looks = plots.looks(both)
+    colours = {name: f"s{plots.SERIES.index(hue) + 1}" for name, (hue, _) in looks.items() if hue in plots.SERIES}
     drawn = {"wide": plots.forest(both), "narrow": plots.forest(both, narrow=True), "roc": plots.roc(honest)}
-    panels = ((each, plots.calibration(each, plots.looks(both).get(each["system"]))) for each in honest)
+    panels = ((each, plots.calibration(each, looks[each["system"]])) for each in honest)
     return Board(
         target=target,
         title=both[0]["target_title"],

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from matplotlib import rc_context
@@ -38,15 +39,20 @@ _STYLE: Any = {
 }  # fmt: skip
 _POINT = 72.0
 _SAME = 0.02
+_CLEAR = {"facecolor": _PAPER, "edgecolor": "none", "pad": 1.5}
 
 Result = Mapping[str, Any]
 
 
 def looks(results: Sequence[Result]) -> dict[str, tuple[str, Any]]:
-    """Give each system of a ranking a colour and a dash; baselines are grey, and so is what comes after 24 systems."""
-    names = list(dict.fromkeys(each["system"] for each in results if each["role"] == "system"))
-    series = [(colour, dash) for dash in _DASHES for colour in SERIES]
-    return dict(zip(names, series, strict=False))
+    """Give each result of a ranking a colour and a dash, by system: baselines are grey, and so is a 25th system."""
+    systems = iter([(colour, dash) for dash in _DASHES for colour in SERIES])
+    greys = cycle((_FAINT, dash) for dash in _DASHES[1:])
+    found: dict[str, tuple[str, Any]] = {}
+    for each in results:
+        if each["system"] not in found:
+            found[each["system"]] = next(greys) if each["role"] == "baseline" else next(systems, (_FAINT, "-"))
+    return found
 
 
 def forest(results: Sequence[Result], *, narrow: bool = False) -> str:
@@ -62,8 +68,9 @@ def forest(results: Sequence[Result], *, narrow: bool = False) -> str:
         left, right = (10, width - 10) if narrow else (250, width - 132)
         ax = _axes(figure, (left, 40, right, height - 16))
         ax.set_ylim(lines[-1][1] + 0.75, -0.75)
-        for (result, y), (colour, _) in zip(lines, _colours(results, [r for r, _ in lines]), strict=True):
-            _interval(ax, result, y + (0.16 if narrow else 0), colour)
+        known = looks(results)
+        for result, y in lines:
+            _interval(ax, result, y + (0.16 if narrow else 0), known[result["system"]][0])
             _row_labels(ax, result, y, narrow=narrow)
         if apart := [y for result, y in lines if result["role"] == "as_published"]:
             words, place, side = "under the papers’ own splits:", ax.get_yaxis_transform(), 0.0 if narrow else -0.03
@@ -87,13 +94,13 @@ def roc(results: Sequence[Result]) -> str:
     with _drawing(440, 440) as figure:
         ax = _axes(figure, (52, 48, 430, 430))
         ax.plot([0, 1], [0, 1], color=_GRID, linewidth=1)
-        greys = iter(_DASHES[1:] * len(drawn))
-        for result, (colour, dash) in reversed(list(zip(drawn, _colours(results, drawn), strict=True))):
-            curve, baseline = result["curves"]["roc"], result["role"] == "baseline"
-            ax.plot(curve["false_positive_rate"], curve["true_positive_rate"], color=colour, label=_key(result),
-                    linestyle=next(greys) if baseline else dash, linewidth=1.0 if baseline else 2.0)  # fmt: skip
-        handles, labels = ax.get_legend_handles_labels()
-        ax.legend(handles[::-1], labels[::-1], loc="lower right", fontsize=9, handlelength=2.4, labelspacing=0.35)
+        known = looks(results)
+        for place, result in enumerate(drawn):
+            (colour, dash), curve = known[result["system"]], result["curves"]["roc"]
+            width, height = 1.2 if result["role"] == "baseline" else 2.0, 3 - place / 100
+            ax.plot(curve["false_positive_rate"], curve["true_positive_rate"], color=colour, linestyle=dash,
+                    linewidth=width, zorder=height, label=_key(result))  # fmt: skip
+        ax.legend(loc="lower right", fontsize=9, handlelength=2.4, labelspacing=0.35)
         ax.set(xlim=(-0.01, 1), ylim=(0, 1.01), aspect="equal")
         ax.set_xlabel("1 − specificity (false alarms)")
         ax.set_ylabel("sensitivity (found)")
@@ -150,8 +157,9 @@ def _row_labels(ax: Axes, result: Result, y: float, *, narrow: bool) -> None:
     weight = "bold" if result["role"] == "system" else "normal"
     place = ax.get_yaxis_transform()
     if narrow:
-        ax.text(0, y - 0.18, _label(result, 28), transform=place, va="center", fontsize=10.5, fontweight=weight)
-        ax.text(1, y - 0.18, told, transform=place, va="center", ha="right", fontsize=10.5)
+        style: Any = {"transform": place, "va": "center", "fontsize": 10.5, "bbox": _CLEAR}
+        ax.text(0, y - 0.18, _label(result, 28), fontweight=weight, **style)
+        ax.text(1, y - 0.18, told, ha="right", **style)
         return
     ax.text(-0.03, y, _label(result), transform=place, va="center", ha="right", fontweight=weight)
     ax.text(1.03, y, told, transform=place, va="center", ha="left")
@@ -165,13 +173,6 @@ def _reference_lines(ax: Axes, results: Sequence[Result]) -> None:
         ax.axvline(_value(best), color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)  # type: ignore[arg-type]
     if metric in ("auc", "c_index"):
         ax.axvline(0.5, color=_GRID, linewidth=1.2, zorder=-1)
-
-
-def _colours(ranking: Sequence[Result], wanted: Sequence[Result]) -> Iterator[tuple[str, Any]]:
-    known = looks(ranking)
-    return (
-        (_FAINT, "-") if each["role"] == "baseline" else known.get(each["system"], (_FAINT, "-")) for each in wanted
-    )
 
 
 def _key(result: Result) -> str:

@@ -179,27 +179,32 @@ def belief(told: Json, target: str) -> list[Said]:
 
 
 def shortcut(told: Json, target: str) -> Said | None:
-    """Say how well acquisition facts alone tell the classes apart. Nothing for a cohort without images.
+    """Say how well acquisition facts alone tell the classes apart.
 
-    The check of the cohort measures it; where it did not, the baseline of acquisition facts does.
+    The check of the cohort measures it; where it did not, the baseline of acquisition facts does. Nothing for a table
+    without acquisition facts.
     """
-    if not told["cohort"]["card"].get("images"):
-        return None
-    facts = told["cohort"]["findings"].get("shortcut") or _acquisition(told, target)
+    facts = told["cohort"]["findings"].get("shortcut")
+    if not facts or facts.get("target", target) != target:
+        facts = _acquisition(told, target)
+    images = bool(told["cohort"]["card"].get("images"))
     if facts.get("auc") is None:
         text = "Nobody measured how well acquisition facts alone tell the classes apart: a shortcut cannot be excluded."
-        return Said("caution", "Shortcut not examined", "–", text)
-    figure = {"value": facts["auc"], "low": facts.get("low"), "high": facts.get("high")}
-    shown, low, high = with_interval(figure), figure["low"], figure["high"]
-    raw = facts.get("raw")
-    before = f" Before duplicates and double labels were resolved it was {_raw(raw)}." if raw else ""
-    reach = f"Acquisition facts alone reach AUC {shown} without a look at the image"
-    if low is not None and low > _STRONG_SHORTCUT:
-        text = f"{reach}: a network can learn the scanner instead of the bone, and a high figure here is no proof."
-        return Said("alarm", "Strong shortcut", f"AUC {shown}", text + before)
+        return Said("caution", "Shortcut not examined", "–", text) if images else None
+    low, high, raw = facts.get("low"), facts.get("high"), facts.get("raw")
+    shown = _shown(facts)
+    before = f" Before duplicates and contradicting labels were resolved it was {_shown(raw)}." if raw else ""
+    mostly = f" (mostly {listed(list(facts['features'])[:3])})" if facts.get("features") else ""
+    reach = f"Acquisition facts alone{mostly} reach AUC {shown}{' without a look at the image' if images else ''}"
+    if facts.get("strong", low is not None and low > _STRONG_SHORTCUT):
+        thief = (
+            "a network can learn the scanner instead of the bone" if images else "a system can learn the site instead"
+        )
+        text = f"{reach}: {thief}, and a high figure here is no proof.{before}"
+        return Said("alarm", "Strong shortcut", f"AUC {shown}", text)
     if low is not None and low > 0.5:
-        text = f"{reach}, which is better than chance: part of any figure here may come from the scanner."
-        return Said("caution", "Shortcut", f"AUC {shown}", text + before)
+        text = f"{reach}, which is better than chance: part of any figure here may come from them.{before}"
+        return Said("caution", "Shortcut", f"AUC {shown}", text)
     bound = f", though up to {number(high)} is not excluded" if high is not None else ""
     return Said("plain", "No shortcut shown", f"AUC {shown}", f"{reach}: not shown to beat chance{bound}.{before}")
 
@@ -211,8 +216,8 @@ def _acquisition(told: Json, target: str) -> Json:
     return {"auc": figure.get("value"), "low": figure.get("low"), "high": figure.get("high")}
 
 
-def _raw(raw: Json) -> str:
-    return with_interval({"value": raw.get("auc"), "low": raw.get("low"), "high": raw.get("high")})
+def _shown(facts: Json) -> str:
+    return with_interval({"value": facts.get("auc"), "low": facts.get("low"), "high": facts.get("high")})
 
 
 def replaced(results: Sequence[Json]) -> Said | None:
@@ -304,14 +309,14 @@ def abstentions(told: Json, results: Sequence[Json]) -> Said | None:
 
 
 def data_problems(told: Json) -> Said | None:
-    """Say how many duplicates and double labels the check of the cohort found."""
+    """Say how many duplicates and contradicting labels the check of the cohort found."""
     findings = told["cohort"]["findings"]
     duplicates, conflicts = (len(findings.get(key) or ()) for key in ("duplicates", "conflicts"))
     if not duplicates and not conflicts:
         return None
     groups, labels = (
         counted(duplicates, "group of duplicates", "groups of duplicates"),
-        counted(conflicts, "double label"),
+        counted(conflicts, "contradiction of labels", "contradictions of labels"),
     )
     found = listed([text for n, text in ((duplicates, groups), (conflicts, labels)) if n])
     done = " ".join(f"{note.rstrip('.')}." for note in map(capitalised, told["cohort"]["notes"]))
