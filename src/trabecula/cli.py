@@ -68,7 +68,7 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; see `trabecula show ID`.")
 ]
 PatientsOption = Annotated[int | None, typer.Option(help="Number of patients of a phantom cohort.")]
-SeedOption = Annotated[int, typer.Option(help="Same seed, same answer.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same answer.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
@@ -210,7 +210,7 @@ def fit(
         cases = fitted_to(opened.cases, recipe.inputs())
         model = recipe.fit(cases, seed=seed, progress=progress, device=device, precision=precision)
         model.save(out)
-    console.print(f"{model} saved in {out}", highlight=False)
+    console.print(f"{model} saved in {out}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -248,15 +248,16 @@ def explain(
         raise ValueError(f"{file} has no case {case!r}; its first is {cases[0].id!r}")
     evidence = explanation.explain(loaded, chosen)
     answer = _told([chosen], loaded.predict([chosen]))
+    places = {role: out if len(evidence.heat) == 1 else out.with_stem(f"{out.stem}.{role}") for role in evidence.heat}
     for role, heat in evidence.heat.items():
-        explanation.overlay(chosen.images[role], heat, out)
+        explanation.overlay(chosen.images[role], heat, places[role])
     if not evidence.heat:
         out.write_text(json.dumps({"answer": answer, "numbers": dict(evidence.numbers)}, indent=1), encoding="utf-8")
     show_rows(answer, Format.table, title=evidence.method)
     ranked = sorted(evidence.numbers.items(), key=lambda pair: -abs(pair[1]))
     if ranked:
         show_rows([{"input": name, "share": round(value, 4)} for name, value in ranked], Format.table)
-    console.print(f"written: {out}", highlight=False)
+    console.print(f"written: {', '.join(map(str, places.values())) or out}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -309,7 +310,7 @@ def main() -> None:
         if os.environ.get("TRABECULA_DEBUG"):
             raise
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        typer.secho(f"trabecula: {message}", err=True, fg="red")
+        typer.secho(f"trabecula: {' '.join(str(message).split())}", err=True, fg="red")
         sys.exit(2)
 
 

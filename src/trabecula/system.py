@@ -403,7 +403,10 @@ def _torch_isolated(seed: int) -> Iterator[None]:
 def _fabric(device: str, precision: Any) -> Fabric:
     from lightning_fabric import Fabric  # noqa: PLC0415 loads torch
 
-    return Fabric(accelerator=device, devices=1, precision=precision)
+    try:
+        return Fabric(accelerator=device, devices=1, precision=precision)
+    except RuntimeError as error:
+        raise ValueError(f"device {device!r} cannot be used here: {error}") from error
 
 
 def _required(inputs: Inputs) -> list[str]:
