@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import rotate
 
 from trabecula.phantom.material import mass_attenuation
 
@@ -43,15 +42,20 @@ def streaks(densities: Voxels, metal: str, spectrum: Spectrum, *, detector: Dete
 def _back_projected(density: Voxels, columns: Floats, error: Floats, pixel_mm: float) -> Floats:
     """Return the reconstruction `[j, i]` in 1/cm of the errors of all rays."""
     rows, width = density.shape
-    side = int(np.ceil(np.hypot(rows, width))) + 2
-    top, left = (side - rows) // 2, (side - width) // 2
-    square = np.zeros((side, side))
-    square[top : top + rows, left : left + width] = density
-    ramp = np.abs(np.fft.fftfreq(2 * side, d=pixel_mm / 10))
-    image = np.zeros_like(square)
-    for degrees in np.arange(_VIEWS) * 180 / _VIEWS:
-        column = rotate(square, degrees, reshape=False, order=1).sum(axis=0) * pixel_mm / 10
-        lost = np.interp(column, columns, error)
-        filtered = np.fft.ifft(np.fft.fft(lost, 2 * side) * ramp).real[:side]
-        image += rotate(np.broadcast_to(filtered, square.shape), -degrees, reshape=False, order=1)
-    return image[top : top + rows, left : left + width] * np.pi / _VIEWS
+    y, x = np.arange(rows)[:, None] - (rows - 1) / 2, np.arange(width) - (width - 1) / 2
+    rays = 2 * int(np.ceil(np.hypot(rows, width) / 2)) + 3
+    middle = (rays - 1) / 2
+    ramp = np.abs(np.fft.fftfreq(2 * rays, d=pixel_mm / 10))
+    metal = density > 0
+    image = np.zeros(density.shape)
+    for angle in np.arange(_VIEWS) * np.pi / _VIEWS:
+        ray = y * np.sin(angle) + x * np.cos(angle) + middle
+        below = np.floor(ray[metal]).astype(int)
+        upper = ray[metal] - below
+        mass = np.bincount(below, density[metal] * (1 - upper), rays) + np.bincount(
+            below + 1, density[metal] * upper, rays
+        )
+        lost = np.interp(mass * pixel_mm / 10, columns, error)
+        filtered = np.fft.ifft(np.fft.fft(lost, 2 * rays) * ramp).real[:rays]
+        image += np.interp(ray, np.arange(rays), filtered)
+    return image * np.pi / _VIEWS
