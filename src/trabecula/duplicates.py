@@ -131,12 +131,12 @@ def _without_bars(flat: NDArray[np.float32]) -> NDArray[np.float32]:
 def same_pictures(looks: Looks, cases: Sequence[Case], *, seed: int = 0) -> list[tuple[Kind, list[int]]]:
     """Return groups of cases that hold the same picture, with the weakest kind of sameness in the group.
 
-    Parts of one patient may share a picture and are not counted as the same; blank images are not compared.
+    Parts of one patient may share a picture, so a group of nothing else is left out; blank images are not compared.
     """
     from scipy.sparse import coo_array  # noqa: PLC0415
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
-    links = [(a, b, kind) for a, b, kind in _links(looks, seed) if not _parts_of_one(cases[a], cases[b])]
+    links = list(_links(looks, seed))
     if not links:
         return []
     first, second = [a for a, _, _ in links], [b for _, b, _ in links]
@@ -144,9 +144,11 @@ def same_pictures(looks: Looks, cases: Sequence[Case], *, seed: int = 0) -> list
     _, group = connected_components(graph, directed=False)
     groups: list[tuple[Kind, list[int]]] = []
     for number in dict.fromkeys(group[first].tolist()):
-        kinds = {kind for a, _, kind in links if group[a] == number}
-        weakest: Kind = "turned" if "turned" in kinds else "near" if "near" in kinds else "exact"
-        groups.append((weakest, np.flatnonzero(group == number).tolist()))
+        members = np.flatnonzero(group == number).tolist()
+        if not _parts_of_one([cases[i] for i in members]):
+            kinds = {kind for a, _, kind in links if group[a] == number}
+            weakest: Kind = "turned" if "turned" in kinds else "near" if "near" in kinds else "exact"
+            groups.append((weakest, members))
     return groups
 
 
@@ -326,5 +328,5 @@ def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float((first * second).sum() / max(np.sqrt((first**2).sum() * (second**2).sum()), 1e-9))
 
 
-def _parts_of_one(a: Case, b: Case) -> bool:
-    return a.patient == b.patient and a.part != b.part
+def _parts_of_one(cases: Sequence[Case]) -> bool:
+    return len({case.patient for case in cases}) == 1 and len({case.part for case in cases}) == len(cases)
