@@ -1,0 +1,179 @@
+"""Radiographs and DXA against analytic integrals and known mineral."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from trabecula.phantom.body import Body
+from trabecula.phantom.dxa import Densitometer, areal_bmd, dual_energy
+from trabecula.phantom.material import ENERGIES_KEV, get_material, mass_attenuation
+from trabecula.phantom.projection import XRay, columns, displayed, expose, log_attenuation, swank, transmission
+
+QUIET = XRay(photons=math.inf)
+RNG = np.random.default_rng(0)
+DEVICE = Densitometer()
+NOISELESS = Densitometer(low=replace(DEVICE.low, photons=math.inf), high=replace(DEVICE.high, photons=math.inf))
+
+
+@pytest.mark.parametrize("kvp", [60, 90, 120])
+def test_a_step_wedge_is_the_analytic_integral(kvp):
+    """Aluminium, 0 to 50 mm, against the integral over NIST's coefficients by adaptive quadrature."""
+    nist_kev = np.array([10, 15, 20, 30, 40, 50, 60, 80, 100, 150.0])
+    nist_al = np.array([26.23, 7.955, 3.441, 1.128, 0.5685, 0.3681, 0.2778, 0.2018, 0.1704, 0.1378])
+    xray = replace(QUIET, kvp=kvp, filters_mm=(("Al", 3.0),))
+    spectrum = xray.spectrum()
+    steps = np.arange(5.0, 51.0, 5.0)
+
+    def left(cm):
+        def signal(kev, thickness):
+            mu = math.exp(np.interp(math.log(kev), np.log(nist_kev), np.log(nist_al)))
+            return kev * np.interp(kev, spectrum.energies_kev, spectrum.fluence) * math.exp(-mu * 2.699 * thickness)
+
+        lines = [57.5, 59.0, 67.0, 69.0]
+        edges = [10.0, *(kev for kev in lines if kev < kvp), float(kvp)]
+        through, opened = (
+            sum(quad(signal, a, b, args=(t,), limit=200, epsrel=1e-4)[0] for a, b in pairwise(edges)) for t in (cm, 0.0)
+        )
+        return -math.log(through / opened)
+
+    wedge = np.tile(steps / 10 * 2.699, (4, 1))
+    measured = log_attenuation(expose({"aluminium": wedge}, xray, RNG))[0]
+    np.testing.assert_allclose(measured, [left(mm / 10) for mm in steps], rtol=0.01)
+
+
+def test_columns_are_what_a_body_holds():
+    body = Body(
+        densities={"water": np.full((3, 4, 5), 1.0), "hydroxyapatite": np.full((3, 4, 5), 0.2)}, spacing=(1, 2, 3)
+    )
+    assert columns(body, axis=1)["water"] == pytest.approx(np.full((3, 5), 0.8))
+    assert columns(body, axis=2)["hydroxyapatite"] == pytest.approx(np.full((3, 4), 0.3))
+
+
+def test_noise_is_that_of_quanta():
+    water = {"water": np.full((200, 200), 5.0)}
+    xray = replace(QUIET, photons=1e4)
+    mean = transmission(water, xray.spectrum())[0, 0]
+    signal = expose(water, xray, np.random.default_rng(1))
+    assert signal.mean() == pytest.approx(mean, rel=0.005)
+    assert signal.std() == pytest.approx(math.sqrt(mean / (1e4 * swank(xray.spectrum()))), rel=0.02)
+
+
+def test_scatter_has_the_share_asked_for_and_fills_the_shadow():
+    water = np.full((120, 120), 15.0)
+    bone = np.zeros_like(water)
+    bone[50:70, 50:70] = 4.0
+    maps = {"water": water, "cortical_bone": bone}
+    primary = expose(maps, QUIET, RNG)
+    both = expose(maps, replace(QUIET, scatter=0.4, scatter_mm=300), RNG)
+    assert 1 - primary.mean() / both.mean() == pytest.approx(0.4, abs=0.001)
+    flat = 0.4 / 0.6 * primary.mean()
+    expected = math.log((primary[10, 10] + flat) / (primary[60, 60] + flat))
+    assert math.log(both[10, 10] / both[60, 60]) == pytest.approx(expected, rel=0.02)
+    narrow = expose(maps, replace(QUIET, scatter=0.4, scatter_mm=1), RNG)
+    assert narrow[60, 60] < both[60, 60], "a narrow kernel leaves the middle of a shadow darker"
+
+
+def test_the_detector_blurs_an_edge_as_a_gaussian():
+    edge = np.zeros((40, 80))
+    edge[:, 40:] = 2.0
+    sharp, blurred = (expose({"cortical_bone": edge}, replace(QUIET, blur_mm=mm), RNG)[20] for mm in (0.0, 0.9))
+    spread = np.diff((blurred - sharp[0]) / (sharp[-1] - sharp[0]))
+    place = (np.arange(79) - 39) * QUIET.pixel_mm
+    assert math.sqrt((spread * place**2).sum()) == pytest.approx(0.9, rel=0.03)
+
+
+def test_the_display_curve_is_monotonic_and_centred():
+    grey = displayed(np.linspace(-5, 10, 50), middle=2.0, latitude=3.0)
+    assert (np.diff(grey) > 0).all()
+    assert displayed(np.array([2.0]), middle=2.0, latitude=3.0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_flipped_phantom_gives_a_flipped_radiograph(axis):
+    maps = {"water": 20 * RNG.random((64, 64)), "cortical_bone": RNG.random((64, 64))}
+    xray = replace(QUIET, scatter=0.3, blur_mm=0.4)
+    flipped = expose({name: np.flip(values, axis) for name, values in maps.items()}, xray, RNG)
+    np.testing.assert_allclose(np.flip(expose(maps, xray, RNG), axis), flipped, rtol=1e-4)
+
+
+def spine(*, bmd=1.0, fat=0.2, fat_over_bone=None, marrow_g_cm2=0.0, thick_cm=18.0):
+    """A square of bone in soft tissue: columns, where bone is, and where soft tissue alone is."""
+    bone = np.zeros((60, 60), dtype=bool)
+    bone[15:45, 20:40] = True
+    mineral = bmd * (1 + 0.2 * np.sin(np.arange(60) / 3.0))[:, None] * bone
+    share = np.where(bone, fat if fat_over_bone is None else fat_over_bone, fat)
+    room = thick_cm - mineral / 3.16 - marrow_g_cm2 / 0.98 * bone
+    density = 1 / (share / get_material("adipose").density + (1 - share) / get_material("muscle").density)
+    maps = {
+        "hydroxyapatite": mineral,
+        "muscle": (1 - share) * density * room,
+        "adipose": share * density * room,
+        "yellow_marrow": marrow_g_cm2 * bone,
+    }
+    beside = np.zeros_like(bone)
+    beside[:, :14] = beside[:, 46:] = True
+    return maps, bone, beside
+
+
+@pytest.mark.parametrize("fat", [0.0, 0.25, 0.6])
+@pytest.mark.parametrize("thick_cm", [12.0, 25.0])
+@pytest.mark.parametrize("bmd", [0.5, 1.2])
+def test_dxa_returns_the_areal_bmd_in_uniform_soft_tissue(fat, thick_cm, bmd):
+    maps, bone, beside = spine(bmd=bmd, fat=fat, thick_cm=thick_cm)
+    found = areal_bmd(*dual_energy(maps, NOISELESS, RNG), NOISELESS, beside=beside)
+    assert found[bone].mean() == pytest.approx(maps["hydroxyapatite"][bone].mean(), rel=0.01)
+    np.testing.assert_allclose(found[bone], maps["hydroxyapatite"][bone], atol=0.01)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_dxa_with_noise(seed):
+    maps, bone, beside = spine(bmd=0.9, thick_cm=22.0)
+    found = areal_bmd(*dual_energy(maps, DEVICE, np.random.default_rng(seed)), DEVICE, beside=beside)
+    assert found[bone].mean() == pytest.approx(maps["hydroxyapatite"][bone].mean(), rel=0.03)
+    assert found[bone].std() > 1.01 * maps["hydroxyapatite"][bone].std(), "there is noise"
+
+
+def test_marrow_and_uneven_fat_bias_dxa_within_what_is_known():
+    def bias(**anatomy):
+        maps, bone, beside = spine(**anatomy)
+        found = areal_bmd(*dual_energy(maps, NOISELESS, RNG), NOISELESS, beside=beside)
+        return float((found - maps["hydroxyapatite"])[bone].mean())
+
+    marrow, more_fat, less_fat = bias(marrow_g_cm2=2.0), bias(fat_over_bone=0.25), bias(fat_over_bone=0.15)
+    assert -0.10 < marrow < -0.01
+    assert -0.10 < more_fat < -0.01
+    assert 0.01 < less_fat < 0.10
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: XRay(kvp=300), "kvp lies between 20 and 150"),
+        (lambda: XRay(scatter=1.0), "scatter lies between"),
+        (lambda: transmission({"water": np.array([[-1.0]])}, QUIET.spectrum()), "not negative"),
+        (lambda: transmission({"wood": np.ones((1, 1))}, QUIET.spectrum()), "no material is called"),
+        (lambda: Densitometer(low=XRay(kvp=100), high=XRay(kvp=100)), "must be harder"),
+        (lambda: displayed(np.zeros(1), middle=0, latitude=0), "latitude"),
+        (
+            lambda: areal_bmd(np.ones((2, 2)), np.ones((2, 2)), DEVICE, beside=np.zeros((2, 2), dtype=bool)),
+            "beside the bone",
+        ),
+    ],
+)
+def test_bad_input_gives_one_clear_line(make, line):
+    with pytest.raises((ValueError, KeyError), match=line) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+def test_a_pencil_of_one_energy_is_beer_lambert():
+    from trabecula.phantom.spectrum import Spectrum
+
+    one = Spectrum(ENERGIES_KEV, (ENERGIES_KEV == 60.5).astype(float))
+    left = transmission({"water": np.array([[10.0]])}, one)
+    per_g = float(np.interp(60.5, ENERGIES_KEV, mass_attenuation("water")))
+    assert left[0, 0] == pytest.approx(math.exp(-10 * per_g), rel=1e-5)
