@@ -43,6 +43,19 @@ PUBLISHED = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nothing_found(request, monkeypatch):
+    """Take the check as passed, which has its own tests, except where a test is marked to want it."""
+    if "checked" not in request.fixturenames:
+        passed = lambda cohort, **how: Findings(cases=len(cohort.cases), readable=len(cohort.cases))  # noqa: E731
+        monkeypatch.setattr(evaluation, "check", passed)
+
+
+@pytest.fixture
+def checked():
+    """Ask for the real check."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Level(System):
     """Takes age for risk."""
@@ -156,8 +169,7 @@ def test_every_labelled_patient_is_judged_once_and_the_figures_follow_from_the_r
     assert result["patients"] == result["cases"] == len(rows)
 
 
-def test_truths_of_every_kind_reach_the_report_as_they_are(monkeypatch):
-    monkeypatch.setattr(evaluation, "check", lambda cohort, **how: Findings(cases=len(cohort.cases)))
+def test_truths_of_every_kind_reach_the_report_as_they_are():
     cases = contract.patients(40)
     cases[0] = replace(cases[0], truth={**cases[0].truth, "t_score_lowest": np.float32(-2.5), TARGET: np.int64(1)})
     report = judged(ValueAndProbability(), SurvivalCurve(), LabelMapAndGrades(), cases=cases)
@@ -317,7 +329,7 @@ def test_published_figures_stand_beside_their_own_target_only():
     assert result["published"] == []
 
 
-def test_as_published_stands_apart_and_tells_the_leak(tmp_path):
+def test_as_published_stands_apart_and_tells_the_leak(tmp_path, checked):
     rng = np.random.default_rng(0)
     cases = []
     for case in patients(40):
@@ -350,7 +362,7 @@ def test_as_published_stands_apart_and_tells_the_leak(tmp_path):
     assert all(len(numbers) == 1 for numbers in folds.values())  # copies of a picture are one patient
 
 
-def test_pictures_with_two_labels_are_dropped_and_said(tmp_path):
+def test_pictures_with_two_labels_are_dropped_and_said(tmp_path, checked):
     rng = np.random.default_rng(1)
     cases = []
     for case in patients(40):
@@ -390,7 +402,7 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_fitted(tmp_path):
         judged(Level(), Level())
 
 
-def test_a_picture_that_cannot_be_read_stops_everything_by_name(tmp_path):
+def test_a_picture_that_cannot_be_read_stops_everything_by_name(tmp_path, checked):
     (tmp_path / "broken.png").write_text("no picture")
     cases = patients(20)
     cases[3] = replace(cases[3], images=Images({"knee_xray": FileSource(tmp_path / "broken.png")}))
@@ -446,7 +458,7 @@ def test_a_single_case_cohort_is_refused_not_crashed():
         judged(Level(), cases=[Case(id="a", patient="a", table={"age_years": 1.0}, truth={TARGET: 1})])
 
 
-def test_saved_and_loaded_it_is_the_same_report(tmp_path):
+def test_saved_and_loaded_it_is_the_same_report(tmp_path, checked):
     report = judged(ValueAndProbability(), SurvivalCurve(), Shy())
     report.save(tmp_path / "out")
     back = Report.load(tmp_path / "out")
