@@ -498,11 +498,8 @@ def test_the_program_ends_as_promised(tmp_path):
 
 def test_a_reader_that_leaves_early_is_no_error():
     code = "from trabecula.cli import main; main()"
-    done = subprocess.run(
-        f"'{sys.executable}' -c '{code}' systems --format json | head -c 9", shell=True, capture_output=True, text=True,
-        f"'{sys.executable}' -c '{code}' systems --format json | head -c 9",
-        shell=True, capture_output=True, text=True,
-    )  # fmt: skip
+    pipe = f"'{sys.executable}' -c '{code}' systems --format json | head -c 9"
+    done = subprocess.run(pipe, shell=True, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("[")
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
