@@ -72,7 +72,7 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
     errors = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     logger = logging.getLogger("trabecula")
     handler = RichHandler(console=errors, show_path=False, show_time=False)
     logger.addHandler(handler)
