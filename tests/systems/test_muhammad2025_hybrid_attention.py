@@ -41,7 +41,7 @@ def test_saved_and_loaded_it_answers_the_same_bits(model, tmp_path):
 
 def test_essence_accepts_the_system_and_rejects_a_stub(recipe):
     essence(recipe, knees())
-    with pytest.raises(AssertionError, match="better than chance"):
+    with pytest.raises(AssertionError, match="tell pictures from negatives"):
         essence(stub(recipe), knees())
 
 
@@ -78,7 +78,7 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(recipe, model, tmp_path
         recipe.fit(knees(), folder=tmp_path, progress=stop)
     done = []
     resumed = recipe.fit(knees(), folder=tmp_path, progress=lambda d, total, message="": done.append(d))
-    assert done == [3, 4]
+    assert done == list(range(3, recipe.epochs + 1))
     assert _scores(resumed, knees(8, seed=1)) == _scores(model, knees(8, seed=1))
     assert not list(tmp_path.iterdir())
 

@@ -69,8 +69,8 @@ class HybridAttention(System):
         },
         "tiny": {
             "pixels": 64, "growth": 8, "blocks": (1, 2, 2, 1), "stem": (8, 16, 16), "reduction": 4, "head": (32,),
-            "dropout": (0.1,), "vit": (32, 2, 2), "pretrained": False, "epochs": 4, "batch": 8, "rate": 3e-3,
-            "trunk_rate": 3e-3,
+            "dropout": (0.1,), "vit": (32, 2, 2), "pretrained": False, "epochs": 12, "batch": 8, "rate": 3e-3,
+            "trunk_rate": 3e-3, "schedule": "cosine",
         },
     }  # fmt: skip
 

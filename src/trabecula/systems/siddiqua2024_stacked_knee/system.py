@@ -66,7 +66,7 @@ class StackedKnee(System):
         },
         "tiny": {
             "pixels": 64, "layers": (1, 1, 1, 1), "widths": (8, 8, 16, 16), "filters": (32, 32, 32, 32, 32),
-            "head": (32,), "dropout": 0.0, "pretrained": False, "epochs": 4, "batch": 8, "rate": 2e-3,
+            "head": (32,), "dropout": 0.0, "pretrained": False, "epochs": 12, "batch": 8, "rate": 1e-3,
         },
     }  # fmt: skip
 

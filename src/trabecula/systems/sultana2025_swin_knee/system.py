@@ -85,12 +85,12 @@ class SwinKnee(System):
 
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
-            "pixels": 128, "embed_dim": 32, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8), "window": 4,
+            "pixels": 96, "embed_dim": 32, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8), "window": 6,
             "pretrained": False, "warm_up": 3, "batch": 16, "rate": 5e-4,
         },
         "tiny": {
             "pixels": 64, "embed_dim": 16, "depths": (2, 2), "heads": (1, 2), "window": 4, "drop_path": 0.0,
-            "pretrained": False, "epochs": 4, "batch": 8, "rate": 3e-3,
+            "pretrained": False, "epochs": 8, "batch": 8, "rate": 2e-3,
         },
     }  # fmt: skip
 
