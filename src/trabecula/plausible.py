@@ -60,10 +60,10 @@ def codes(cases: Sequence[Case]) -> dict[str, float]:
         values = np.array([v for case in cases if isinstance(v := case.table.get(name), int | float)], dtype=float)
         for code in set(_CODES) & set(values.tolist()):
             rest = values[values != code]
-            if len(values) - len(rest) < 2 or len(rest) < 2:
+            if len(values) - len(rest) < 2 or len(np.unique(rest)) < 5:
                 continue
             distance = max(code - rest.max(), rest.min() - code)
-            if distance > 0.5 * (rest.max() - rest.min()) > 0:
+            if distance > rest.max() - rest.min():
                 found[name] = float(code)
     return found
 
