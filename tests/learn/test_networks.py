@@ -70,6 +70,30 @@ def test_a_classifier_with_other_classes_keeps_its_own_weights(folder):
     assert torch.equal(target.features.conv0.weight, source.features.conv0.weight)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("swin_tiny_patch4_window7_224", {"img_size": 64, "embed_dim": 8, "depths": (2, 2), "num_heads": (1, 2)}),
+        ("vit_base_patch16_224", {"img_size": 32, "embed_dim": 12, "depth": 1, "num_heads": 2}),
+        ("resnet50", {"layers": (1, 1, 1, 1), "channels": (4, 4, 4, 4)}),
+    ],
+)
+def test_published_classifiers_become_trunks(folder, name, options):
+    source, trunk = backbone(name, outputs=1000, options=options), backbone(name, options=options)
+    save_file(source.state_dict(), folder / f"{name}.safetensors")
+    assert pretrained({name: trunk}) == f"imagenet: folder {folder}"
+    given = source.state_dict()
+    assert all(torch.equal(value, given[key]) for key, value in trunk.state_dict().items())
+
+
+def test_weights_of_another_network_are_refused_in_one_line(folder, caplog):
+    torch.save({"some.weight": torch.zeros(2, 2)}, folder / "swin_tiny_patch4_window7_224.pth")
+    options = {"img_size": 64, "embed_dim": 8, "depths": (2, 2), "num_heads": (1, 2)}
+    network = backbone("swin_tiny_patch4_window7_224", options=options)
+    assert pretrained({"swin_tiny_patch4_window7_224": network}).startswith("random: ")
+    assert len(caplog.records) == 1
+
+
 def test_weights_of_another_layout_are_refused_in_one_line(folder, caplog):
     torch.save(backbone("densenet169", options={**_SMALL, "growth_rate": 8}).state_dict(), folder / "densenet169.pth")
     network = _densenet()

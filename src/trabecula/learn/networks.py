@@ -138,7 +138,12 @@ def _fitted(network: nn.Module, weights: Weights) -> Weights:
 def _translated(network: nn.Module, weights: Weights) -> Weights:
     """Apply timm's own translation of published checkpoints, where the architecture has one."""
     translate = getattr(importlib.import_module(type(network).__module__), "checkpoint_filter_fn", None)
-    return dict(translate(weights, network)) if translate else weights
+    if translate is None:
+        return weights
+    try:
+        return dict(translate(weights, network))
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise LookupError(f"the weights are not those of {type(network).__name__}: {error}") from error
 
 
 def _renamed(given: Weights, wanted: Mapping[str, torch.Tensor]) -> Weights:
