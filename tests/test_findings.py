@@ -274,7 +274,7 @@ def test_a_planted_shortcut_is_loud_and_names_the_facts():
     assert found.shortcut.strong
     assert next(iter(found.shortcut.features)) in ("scanner", "width")
     assert "accession" not in found.shortcut.features
-    assert said(found, "SHORTCUT", "a network can learn the scanner instead of bone")
+    assert said(found, "SHORTCUT", "a model can learn the site instead")
     assert found.must_resolve
 
 

@@ -43,6 +43,7 @@ def test_knees_acquisition_alone_tells_the_label(knees):
     assert 0.75 < told["auc"] < 0.84
     assert 0.72 < told["raw"]["auc"] < 0.80
     assert next(iter(told["features"])) == "source_height"
+    assert any("a network can learn the scanner instead of bone" in line for line in found.problems)
     assert any(line.startswith("SHORTCUT: acquisition facts alone reach AUC 0.") for line in found.lines())
 
 

@@ -215,7 +215,8 @@ def _candidates(thumbnails: NDArray[np.uint8]) -> list[tuple[int, int, int]]:
         for start in range(0, len(rows), 256):
             alike = rows[start : start + 256] @ turned[start:].T
             alike[np.tril_indices(len(alike), 0, alike.shape[1])] = -1
-            partners = np.argsort(-alike, axis=1)[:, :_PARTNERS]
+            most = min(_PARTNERS, alike.shape[1])
+            partners = np.argpartition(alike, -most, axis=1)[:, -most:]
             best = np.take_along_axis(alike, partners, axis=1)
             for row, place in np.argwhere(best >= _ALIKE).tolist():
                 found.append((-float(best[row, place]), start + row, start + int(partners[row, place]), turn))

@@ -227,9 +227,11 @@ def _problems(found: Findings, cohort: Cohort, targets: Sequence[str], empty: Se
                 f"evaluation drops all of them"
             )
     if found.shortcut and found.shortcut.strong:
+        pictures = any(case.images for case in cohort.cases)
+        lesson = "a network can learn the scanner instead of bone" if pictures else "a model can learn the site instead"
         yield (
             f"SHORTCUT: acquisition facts alone reach AUC {_auc(found.shortcut)} for {found.shortcut.target}, mostly "
-            f"{_strongest(found.shortcut)}: a network can learn the scanner instead of bone. Make acquisition alike in "
+            f"{_strongest(found.shortcut)}: {lesson}. Make acquisition alike in "
             f"both classes, or judge every system beside baseline_acquisition"
         )
     if loose := [group for group in found.duplicates if group["patients"] > 1]:
