@@ -428,3 +428,16 @@ def test_frozen_weights_do_not_count():
 def test_the_page_lists_every_check():
     page = (Path(__file__).parents[1] / "docs" / "why" / "selftest.md").read_text(encoding="utf-8")
     assert {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")} == {c.name for c in CHECKS}
+
+
+def test_where_nobody_is_answered_chance_has_no_meaning():
+    def predict(self, state, cases):
+        return [{target.id: Abstain("not today") for target in self.predicts} for _ in cases]
+
+    system, cases = broken(ValueAndProbability, _predict=predict), toy("value_and_probability")[1]
+    (outcome,) = run_checks(system, cases, only=["shuffled_labels_give_chance"])
+    assert (outcome.status, outcome.message) == (
+        "skipped",
+        "no two test cases are known to differ in the order of osteoporosis_dxa",
+    )
+    assert caught_by(system) == ["answers_are_plausible", "fitting_learns", "essence_rejects_a_stub"]

@@ -56,16 +56,16 @@ def stub_of(system: System) -> System:
         told = Model(from_settings(own, self.settings()), state, {"seed": run.seed}).predict(cases)
         means = {target.id: _mean([answer[target.id] for answer in told]) for target in self.predicts}
         fresh = self._networks(state.facts) if state.networks else {}
-        return replace(state, facts={**state.facts, _MEANS: means}, networks={name: fresh[name] for name in fresh})
+        networks = {name: fresh[name] for name in state.networks}
+        return replace(state, facts={**state.facts, _MEANS: means}, networks=networks)
 
     def predict(self: System, state: State, cases: Sequence[Case]) -> list[Answer]:
-        means = state.facts[_MEANS]
-        drawn = (
-            own._predict(self, state, cases) if any(t.kind == "label_map" for t in self.predicts) else [{}] * len(cases)
-        )
+        means, answers = state.facts[_MEANS], [dict[str, Prediction]()] * len(cases)
+        if any(target.kind == "label_map" for target in self.predicts):
+            answers = [dict(answer) for answer in own._predict(self, state, cases)]  # only for the grids of its maps
         return [
-            {target.id: _answer(target.kind, means[target.id], form.get(target.id)) for target in self.predicts}
-            for form in drawn
+            {target.id: _answer(target.kind, means[target.id], answer.get(target.id)) for target in self.predicts}
+            for answer in answers
         ]
 
     kind = type(f"{own.__name__}Stub", (own,), {"__module__": own.__module__, "_fit": fit, "_predict": predict})
