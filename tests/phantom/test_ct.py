@@ -1,8 +1,12 @@
 """CT physics: figures of the published sources, computed from attenuation data, and laws that must hold exactly."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from trabecula.image import read_nifti
 from trabecula.phantom.body import Body, Rod, with_contrast, with_rods
 from trabecula.phantom.ct import PUBLISHED_CORRECTION, Scanner, hounsfield, scan, water_equivalent_cm
 from trabecula.phantom.ct_noise import KERNELS, REFERENCE_SLICE_MM, correlated_noise, noise_sd
@@ -178,9 +182,11 @@ def test_partial_volume_conserves_mass(pixel_mm):
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_flipped_phantom_gives_a_flipped_image(axis):
-    body = with_rods(cylinder(100), (Rod(material="hydroxyapatite", mg_cm3=200, centre_mm=(120, 200)),))
+    body = with_rods(
+        cylinder(70, side=90, slices=3), (Rod(material="hydroxyapatite", mg_cm3=200, centre_mm=(60, 120)),)
+    )
     body = Body(
-        densities={**body.densities, "titanium": np.random.default_rng(4).random(body.shape) > 0.9999},
+        densities={**body.densities, "titanium": np.random.default_rng(4).random(body.shape) > 0.9995},
         spacing=body.spacing,
     )
     flipped = Body(densities={name: np.flip(v, axis) for name, v in body.densities.items()}, spacing=body.spacing)
@@ -194,6 +200,37 @@ def test_the_image_lies_where_the_body_lies():
     bone = np.argwhere(image.voxels > 500).mean(axis=0)
     middle = (image.affine @ [*bone, 1])[:3]
     np.testing.assert_allclose(middle, [160.0, 160.0, 4.5], atol=0.1)
+
+
+def test_twins_share_their_noise():
+    bodies = [cylinder(inside=trabecular_bone(mg, fat=0.5)) for mg in (150, 90)]
+    noisy, still = (
+        [scan(body, scanner, np.random.default_rng(7), water_cm=24.0).voxels for body in bodies]
+        for scanner in (replace(SCANNER, noise_hu=20), SCANNER)
+    )
+    assert noisy[0].std() > still[0].std()
+    within = np.abs(still[0]) < 900
+    np.testing.assert_allclose((noisy[0] - noisy[1])[within], (still[0] - still[1])[within], atol=0.01)
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_a_point_is_blurred_as_the_transfer_function_says(kernel):
+    point = np.zeros((1, 128, 128), dtype=np.float32)
+    point[0, 64, 64] = 1000
+    spread = np.abs(np.fft.fft2(KERNELS[kernel].blur(point, (0.25, 0.25))[0])) / 1000
+    f = np.fft.fftfreq(128, 0.25)
+    np.testing.assert_allclose(spread[0], KERNELS[kernel].mtf(np.abs(f)), atol=0.02)
+
+
+def test_fat_and_muscle_lie_where_a_real_ct_has_them():
+    """The two peaks of a real abdomen; they differ from patient to patient by about 10 HU."""
+    path = Path(__file__).parents[3] / "shared/data/ct_totalseg_example/example_ct.nii.gz"
+    if not path.exists():
+        pytest.skip("the real CT is not on this machine")
+    hu = read_nifti(path, unit="HU").voxels
+    for tissue, low, high, apart in (("lipid_rich_adipose", -150, -40, 15), ("muscle", 0, 100, 25)):
+        counts, edges = np.histogram(hu, bins=np.arange(low, high, 2.0))
+        assert hounsfield(pure(tissue), SCANNER, water_cm=25.0) == pytest.approx(edges[counts.argmax()] + 1, abs=apart)
 
 
 def test_water_equivalent_diameter_of_a_cylinder_of_water():

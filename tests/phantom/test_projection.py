@@ -19,7 +19,7 @@ DEVICE = Densitometer()
 NOISELESS = Densitometer(low=replace(DEVICE.low, photons=math.inf), high=replace(DEVICE.high, photons=math.inf))
 
 
-@pytest.mark.parametrize("kvp", [60, 90, 120])
+@pytest.mark.parametrize("kvp", [60, 120])
 def test_a_step_wedge_is_the_analytic_integral(kvp):
     """Aluminium, 0 to 50 mm, against the integral over NIST's coefficients by adaptive quadrature."""
     nist_kev = np.array([10, 15, 20, 30, 40, 50, 60, 80, 100, 150.0])
@@ -119,9 +119,7 @@ def spine(*, bmd=1.0, fat=0.2, fat_over_bone=None, marrow_g_cm2=0.0, thick_cm=18
     return maps, bone, beside
 
 
-@pytest.mark.parametrize("fat", [0.0, 0.25, 0.6])
-@pytest.mark.parametrize("thick_cm", [12.0, 25.0])
-@pytest.mark.parametrize("bmd", [0.5, 1.2])
+@pytest.mark.parametrize(("fat", "thick_cm", "bmd"), [(0.0, 12.0, 0.5), (0.25, 25.0, 1.2), (0.6, 25.0, 0.5)])
 def test_dxa_returns_the_areal_bmd_in_uniform_soft_tissue(fat, thick_cm, bmd):
     maps, bone, beside = spine(bmd=bmd, fat=fat, thick_cm=thick_cm)
     found = areal_bmd(*dual_energy(maps, NOISELESS, RNG), NOISELESS, beside=beside)
@@ -129,7 +127,7 @@ def test_dxa_returns_the_areal_bmd_in_uniform_soft_tissue(fat, thick_cm, bmd):
     np.testing.assert_allclose(found[bone], maps["hydroxyapatite"][bone], atol=0.01)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_dxa_with_noise(seed):
     maps, bone, beside = spine(bmd=0.9, thick_cm=22.0)
     found = areal_bmd(*dual_energy(maps, DEVICE, np.random.default_rng(seed)), DEVICE, beside=beside)
@@ -144,9 +142,11 @@ def test_marrow_and_uneven_fat_bias_dxa_within_what_is_known():
         return float((found - maps["hydroxyapatite"])[bone].mean())
 
     marrow, more_fat, less_fat = bias(marrow_g_cm2=2.0), bias(fat_over_bone=0.25), bias(fat_over_bone=0.15)
+    both = bias(marrow_g_cm2=1.5, fat_over_bone=0.225)
     assert -0.10 < marrow < -0.01
     assert -0.10 < more_fat < -0.01
     assert 0.01 < less_fat < 0.10
+    assert -0.10 < both < -0.05
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ MATERIALS = {
         _material("muscle", 1.05, _ICRU_44, H=0.102, C=0.143, N=0.034, O=0.710, Na=0.001, P=0.002, S=0.003, Cl=0.001,
                   K=0.004),
         _material("adipose", 0.95, _ICRU_44, H=0.114, C=0.598, N=0.007, O=0.278, Na=0.001, S=0.001, Cl=0.001),
+        _material("lipid_rich_adipose", 0.93, _ICRU_46 + " (adipose tissue 3)", H=0.116, C=0.681, N=0.002, O=0.198,
+                  Na=0.001, S=0.001, Cl=0.001),
         _material("blood", 1.06, _ICRU_44, H=0.102, C=0.110, N=0.033, O=0.745, Na=0.001, P=0.001, S=0.002, Cl=0.003,
                   K=0.002, Fe=0.001),
         _material("red_marrow", 1.03, _ICRU_46, H=0.105, C=0.414, N=0.034, O=0.439, P=0.001, S=0.002, Cl=0.002,
