@@ -135,7 +135,7 @@ def test_noise_is_what_was_asked_for(kernel, slice_mm, interval_mm):
     scanner = Scanner(
         kernel=kernel, pixel_mm=0.8, slice_mm=slice_mm, interval_mm=interval_mm, noise_hu=12, range_hu=(-2000, 2000)
     )
-    water = Body(densities={"water": np.ones((40, 64, 64))}, spacing=(1.0, 1.6, 1.6))
+    water = Body(densities={"water": np.ones((24, 48, 48))}, spacing=(1.0, 1.6, 1.6))
     image = scan(water, scanner, np.random.default_rng(1), water_cm=25.0)
     asked = noise_sd(12, kernel=kernel, slice_mm=slice_mm)
     assert image.voxels.std() == pytest.approx(asked, rel=0.05)
@@ -208,8 +208,8 @@ def test_twins_share_their_noise():
         [scan(body, scanner, np.random.default_rng(7), water_cm=24.0).voxels for body in bodies]
         for scanner in (replace(SCANNER, noise_hu=20), SCANNER)
     )
-    assert noisy[0].std() > still[0].std()
     within = np.abs(still[0]) < 900
+    assert (noisy[0] - still[0])[within].std() > 10
     np.testing.assert_allclose((noisy[0] - noisy[1])[within], (still[0] - still[1])[within], atol=0.01)
 
 
