@@ -289,8 +289,10 @@ def _card_of(folder: Path, name: str, cases: Sequence[Case], *, patients_known: 
     known = patients_known if patients_known is not None else any(case.patient != case.id for case in cases)
     modalities: set[Any] = {ROLES[role].modality for role in images} - {"any"}
     return CohortCard(
-        id=name, title=name, source=str(folder), licence="not stated", population="not stated", truth="not stated",
-        modalities=tuple(sorted(modalities)) or ("table",), targets=tuple(sorted({t for c in cases for t in c.truth})),
+        id=name, title=name, source=f"the folder {folder.resolve().name}", licence="not stated",
+        population="not stated", truth="not stated",
+        modalities=tuple(sorted(modalities)) if images else ("table",),
+        targets=tuple(sorted({target for case in cases for target in case.truth})),
         images=tuple(sorted(images)), masks=tuple(sorted({role for case in cases for role in case.masks})),
         table=tuple(sorted({name for case in cases for name in case.table})),
         groups=tuple(sorted({name for case in cases for name in case.groups})),

@@ -92,15 +92,25 @@ def test_a_place_that_is_taken_is_kept(tmp_path, report):
     assert everything(tmp_path) == ["mine"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("page"), KeyboardInterrupt()])
-def test_an_interruption_leaves_nothing(tmp_path, report, monkeypatch, error):
+def test_an_interruption_leaves_nothing(tmp_path, report, monkeypatch):
     def failing(told):
-        raise error
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(page, "page", failing)
-    with pytest.raises(type(error)):
+    with pytest.raises(KeyboardInterrupt):
         report.save(tmp_path / "out")
     assert everything(tmp_path) == []
+
+
+def test_a_page_that_cannot_be_drawn_costs_no_figure(tmp_path, report, monkeypatch, caplog):
+    def failing(told):
+        raise RuntimeError("a defect of the page")
+
+    monkeypatch.setattr(page, "page", failing)
+    report.save(tmp_path / "out")
+    assert Report.load(tmp_path / "out").results == report.results
+    assert "could not be drawn" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "a defect of the page" in caplog.text
 
 
 def test_a_full_disk_leaves_nothing_and_says_so(tmp_path, report, monkeypatch):

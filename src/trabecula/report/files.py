@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, final
 
 from trabecula.report.numbers import Row
 from trabecula.state import whole
+
+log = logging.getLogger("trabecula")
 
 _COLUMNS = tuple(each.name for each in fields(Row))
 _STRUCTURED = ("truth", "prediction")
@@ -74,7 +77,12 @@ class Report:
             }
             told = {**self.told, "checksums": checksums}
             (temporary / "report.json").write_text(json.dumps(told, indent=1, allow_nan=False), encoding="utf-8")
-            (temporary / "index.html").write_text(page(told), encoding="utf-8")
+            try:
+                drawn = page(told)
+            except Exception:  # hours of fitting are not thrown away for a page that can be drawn again
+                log.exception("index.html could not be drawn; report.json and predictions.csv are whole")
+                drawn = "<!doctype html><title>trabecula</title><p>This page could not be drawn; see report.json."
+            (temporary / "index.html").write_text(drawn, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> Report:

@@ -105,8 +105,11 @@ def _result(rows: Sequence[Row], told: Told, seed: int) -> dict[str, Any]:
         if entry.origin == "read" and (entry.target or card.targets[0]) == target.id
     ]
     return {
-        "system": system.id(), "title": card.title, "year": card.year, "role": told.role, "protocol": told.protocol,
-        "target": target.id, "target_title": target.title, "target_replaced": replaced, "circular": target.circular,
+        "system": system.id(), "title": card.title, "authors": list(card.authors),
+        "venue": card.venue, "link": card.link, "year": card.year, "role": told.role, "protocol": told.protocol,
+        "target": target.id, "target_title": target.title, "card_targets": list(card.targets),
+        "kind": target.kind, "unit": target.unit, "grades": list(target.grades), "population": target.population,
+        "target_replaced": replaced, "circular": target.circular,
         "headline_metric": headline_metric(target), "size": system.size, "fidelity": card.fidelity,
         "patients": len(patients.patients), "cases": len(rows),
         "abstained": {
