@@ -234,7 +234,7 @@ def test_a_patient_cannot_have_two_classes_on_one_date_but_on_two_and_in_two_ver
 
 def test_a_patient_in_several_sites_is_remarked(no_forest):
     cases = [*plain(), *(case(f"x{i}", patient="x", groups={"site": s}, truth={DXA: 0}) for i, s in enumerate("ab"))]
-    assert said(findings.check(cohort(cases)), "1 patients occur with several values of site")
+    assert said(findings.check(cohort(cases)), "1 patient occurs with several values of site")
 
 
 def test_an_unknown_target_is_refused():

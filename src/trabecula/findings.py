@@ -217,22 +217,25 @@ def _problems(found: Findings, cohort: Cohort, targets: Sequence[str], empty: Se
     """Yield what must be resolved, each with what to do."""
     if unreadable := [*found.unreadable, *cohort.problems]:
         yield f"{_n(unreadable, 'file')} cannot be read, first {unreadable[0]}: replace or remove what is broken"
-    for kind, what in (("picture", "the same picture with different labels"), ("patient", "one patient's labels that")):
-        if conflicts := [each for each in found.conflicts if each["kind"] == kind]:
-            held = dict.fromkeys(id_ for each in conflicts for id_ in each["cases"])
-            how = what if kind == "picture" else f"{what} contradict each other"
-            yield (
-                f"{_n(held, 'case')} in {_n(conflicts, 'group')}: {how}, such as {_such(conflicts[0]['cases'])}: find "
-                f"out which label is right{' or tell dates apart in group.date' * (kind == 'patient')}; until then "
-                f"evaluation drops all of them"
-            )
+    pictures = [each["cases"] for each in found.conflicts if each["kind"] == "picture"]
+    if pictures:
+        yield (
+            f"{_in_groups(pictures)} hold the same picture with different labels, such as {_such(pictures[0])}: find "
+            f"out which label is right; until then evaluation drops them all"
+        )
+    patients = [each["cases"] for each in found.conflicts if each["kind"] == "patient"]
+    if patients:
+        yield (
+            f"{_in_groups(patients)} of one patient have labels that contradict each other, such as "
+            f"{_such(patients[0])}: correct them, or tell visits apart in group.date; until then they are dropped"
+        )
     if found.shortcut and found.shortcut.strong:
-        pictures = any(case.images for case in cohort.cases)
-        lesson = "a network can learn the scanner instead of bone" if pictures else "a model can learn the site instead"
+        seen = any(case.images for case in cohort.cases)
+        lesson = "a network can learn the scanner instead of bone" if seen else "a model can learn the site instead"
         yield (
             f"SHORTCUT: acquisition facts alone reach AUC {_auc(found.shortcut)} for {found.shortcut.target}, mostly "
-            f"{_strongest(found.shortcut)}: {lesson}. Make acquisition alike in "
-            f"both classes, or judge every system beside baseline_acquisition"
+            f"{_strongest(found.shortcut)}: {lesson}. Make acquisition alike in both classes, or judge every system "
+            f"beside baseline_acquisition"
         )
     if loose := [group for group in found.duplicates if group["patients"] > 1]:
         count, kinds = sum(len(group["cases"]) for group in loose), {group["kind"] for group in loose}
@@ -286,13 +289,17 @@ def _remarks(found: Findings, cohort: Cohort, targets: Sequence[str]) -> Iterato
     if within := [group for group in found.duplicates if group["patients"] == 1]:
         yield f"{_n(within, 'picture')} more than once within a patient, such as {_such(within[0]['cases'])}"
     for name, n in plausible.several(cases).items():
-        yield f"{n} patients occur with several values of {name}"
+        yield f"{n} {'patient occurs' if n == 1 else 'patients occur'} with several values of {name}"
     if len({case.weight for case in cases}) > 1:
         yield "cases stand for different numbers of people: read prevalence weighted for the population"
 
 
 def _n(things: Sequence[Any] | Mapping[Any, Any], one: str, many: str = "") -> str:
     return f"{len(things)} {one if len(things) == 1 else many or f'{one}s'}"
+
+
+def _in_groups(groups: Sequence[Sequence[str]]) -> str:
+    return f"{len({id_ for group in groups for id_ in group})} cases in {_n(groups, 'group')}"
 
 
 def _such(ids: Sequence[str]) -> str:
