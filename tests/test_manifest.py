@@ -230,3 +230,10 @@ def test_where_an_image_comes_from(tmp_path):
     for gone in ("gone.png", "gone.dcm", "series"):
         with pytest.raises(ValueError, match=f"{gone}: there is no such file"):
             image_source(tmp_path / gone, "lumbar_ct")
+
+
+def test_a_row_without_its_patient_is_refused(tmp_path):
+    path = tmp_path / "manifest.csv"
+    path.write_text("case,patient,truth.osteoporosis_dxa\na,p1,0\nb,,1\n")
+    with pytest.raises(ValueError, match=r"row 2, column patient: is empty"):
+        read_manifest(path)

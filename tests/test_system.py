@@ -437,3 +437,8 @@ def test_a_default_that_is_made_is_told():
         made: dict[str, int] = field(default_factory=lambda: {"a": 1})
 
     assert next(row for row in Made().origins() if row["name"] == "made")["origin"] == "guess"
+
+
+def test_what_must_hold_for_all_systems_cannot_be_overridden():
+    with pytest.raises(TypeError, match="may not override fit"):
+        type("Loose", (System,), {"fit": lambda self, cases: None})

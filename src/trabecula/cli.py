@@ -392,6 +392,9 @@ def _tell(report: Any, out: Path) -> None:
 
 
 def _free(out: Path) -> None:
-    """Refuse a place that is taken before hours are spent on filling it."""
+    """Refuse a place that is taken or cannot be written before hours are spent on filling it."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} is there already: name another --out or remove it first")
+    nearest = next(folder for folder in out.absolute().parents if folder.exists())
+    if not os.access(nearest, os.W_OK):
+        raise PermissionError(f"{nearest} cannot be written: name another --out")

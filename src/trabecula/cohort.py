@@ -86,6 +86,9 @@ def open_cohort(
         card = cohort_card(str(name))
         if card.made:
             return _made(card, n=n, seed=seed, settings=settings or {}, progress=progress)
+    if n is not None or settings:
+        raise ValueError(f"{name} is read from disk: a number of patients and settings are for phantom cohorts")
+    if str(name) in cohort_ids():
         return _adapted(card, data)
     path = Path(name)
     if not path.exists():

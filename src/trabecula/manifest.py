@@ -42,6 +42,7 @@ def read_manifest(path: Path) -> list[Case]:
         raise ValueError(f"{path}: holds no row; write one row a case")
     columns = list(rows[0])
     _known_columns(path, columns)
+    _every_patient_named(path, rows)
     cases = [_case(row, path, number) for number, row in enumerate(rows, 1)]
     _twice(path, cases)
     _wrong_units(path, cases)
@@ -70,6 +71,13 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         if None in row or None in row.values():
             raise ValueError(f"{path}, row {number}: has another number of cells than the heading")
     return rows
+
+
+def _every_patient_named(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Refuse gaps among patients: a row without its patient could lie on both sides of a split."""
+    unnamed = [number for number, row in enumerate(rows, 1) if _missing(row.get("patient"))]
+    if unnamed and len(unnamed) < len(rows):
+        raise ValueError(f"{path}, row {unnamed[0]}, column patient: is empty; name every patient, or leave all empty")
 
 
 def _known_columns(path: Path, columns: list[str]) -> None:
@@ -154,7 +162,7 @@ def image_source(path: Path, role: str) -> Source:
 
     Raises `ValueError` when it is not there.
     """
-    if path.is_dir() or path.suffix.lower() == ".dcm":
+    if path.is_dir() or _is_dicom(path):
         from trabecula.dicom import DicomSource  # noqa: PLC0415
 
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -167,6 +175,17 @@ def image_source(path: Path, role: str) -> Source:
     if unit == "HU" and path.suffix.lower() in PICTURE_ENDINGS:
         raise ValueError(f"{path}: a picture holds no Hounsfield units, which {role} needs: bring DICOM or NIfTI")
     return FileSource(path, unit)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Say whether a file is DICOM by its ending or, as files of a PACS have none, by the mark in its preamble."""
+    if path.suffix.lower() == ".dcm":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _table_value(name: str, value: Any) -> TableValue:

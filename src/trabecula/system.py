@@ -93,6 +93,11 @@ class System(ABC):
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"small": {}, "tiny": {}}
     """Settings that differ from the paper's: `small` is useful on a laptop, `tiny` is for tests."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if broken := sorted({"fit", "settings", "origins", "size", "has_networks"} & set(vars(cls))):
+            raise TypeError(f"{cls.__name__} may not override {', '.join(broken)}: write _fit and _predict")
+
     def __post_init__(self) -> None:
         own = tuple(get_target(t) for t in self.card().targets)
         if len(self.targets) > len(own):
