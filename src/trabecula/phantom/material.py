@@ -56,6 +56,19 @@ def _material(name: str, density: float, source: str, **elements: float) -> Mate
     return Material(name=name, density=density, elements=tuple(elements.items()), source=source)
 
 
+_COLLAGEN_PER_MINERAL = (0.042 / 0.1572) / (0.225 / 0.3989)
+_WATER_PER_MINERAL = 1 / (0.225 / 0.3989) - 1 - _COLLAGEN_PER_MINERAL
+MINERAL_SHARE = 1 / (1 + _COLLAGEN_PER_MINERAL + _WATER_PER_MINERAL)
+"""Hydroxyapatite in bone matrix, by mass: mineral, collagen and water in the proportion of ICRU-44 cortical bone."""
+BONE_MATRIX_CM3_PER_G = MINERAL_SHARE * (1 / 3.16 + _COLLAGEN_PER_MINERAL / 1.35 + _WATER_PER_MINERAL)
+"""Volume of bone matrix: its mineral, collagen and water side by side."""
+
+
+def _matrix(hydroxyapatite: float, collagen: float, water: float) -> float:
+    """Return the mass fraction of an element in bone matrix from its fraction in the three."""
+    return MINERAL_SHARE * (hydroxyapatite + _COLLAGEN_PER_MINERAL * collagen + _WATER_PER_MINERAL * water)
+
+
 # fmt: off
 MATERIALS = {
     row.name: row
@@ -81,6 +94,9 @@ MATERIALS = {
         _material("k2hpo4", 2.44, _FORMULA + "; density of the salt", H=0.0058, O=0.3674, P=0.1778, K=0.4490),
         _material("collagen", 1.35, _FORMULA + " of the repeat Gly-Pro-Hyp; density recalled", H=0.0641, C=0.5392,
                   N=0.1572, O=0.2395),
+        _material("bone_matrix", 1 / BONE_MATRIX_CM3_PER_G, "hydroxyapatite, collagen and water as in cortical_bone",
+                  H=_matrix(0.0020, 0.0641, 0.1119), C=_matrix(0.0, 0.5392, 0.0), N=_matrix(0.0, 0.1572, 0.0),
+                  O=_matrix(0.4141, 0.2395, 0.8881), P=_matrix(0.1850, 0.0, 0.0), Ca=_matrix(0.3989, 0.0, 0.0)),
         _material("pmma", 1.19, _FORMULA, H=0.0805, C=0.5998, O=0.3196),
         _material("iodine", 4.93, _FORMULA, I=1.0),
         _material("aluminium", 2.699, _FORMULA, Al=1.0),
@@ -90,8 +106,6 @@ MATERIALS = {
 }
 # fmt: on
 
-_COLLAGEN_PER_MINERAL = (0.042 / 0.1572) / (0.225 / 0.3989)
-_WATER_PER_MINERAL = 1 / (0.225 / 0.3989) - 1 - _COLLAGEN_PER_MINERAL
 _K2HPO4_DISPLACES_CM3_G = 0.16  # apparent volume of the salt: 8 % by mass has 1.070 g/cm³ at 20 °C; CRC, recalled
 
 
