@@ -144,11 +144,12 @@ class Scene:
 
         Raises `ValueError` for a name that is not in the scene.
         """
-        known = {each.name for each in (*self.bones, *self.tissues)}
+        parts: list[Bone | Tissue] = [*self.tissues, *reversed(self.bones)]
+        known = {part.name for part in parts}
         if missing := [name for name in values if name not in known]:
             raise ValueError(f"no bone or tissue is called {missing[0]!r}; there are {', '.join(sorted(known))}")
         found = np.zeros(grid.shape, dtype=np.uint8)
-        for part in (*self.tissues, *reversed(self.bones)):
+        for part in parts:
             if (window := grid.window(part.solid.low, part.solid.high)) is None:
                 continue
             where, inner = window
@@ -236,7 +237,8 @@ def _pieces(bones: Sequence[Bone], grid: Grid, grain: Grain | None) -> list[_Pie
         trabecular = within * density * np.float32(1e-3 / MINERAL_SHARE)
         if grain is not None:
             trabecular = trabecular * grain(bone, inner)
-        matrix = trabecular + (share - within) * np.float32(bone.cortical_mg_cm3 * 1e-3 / MINERAL_SHARE)
+        cortex = np.float32(bone.cortical_mg_cm3 * 1e-3 / MINERAL_SHARE)
+        matrix = np.asarray(trabecular + (share - within) * cortex, dtype=np.float32)
         marrow = np.maximum(share - np.float32(BONE_MATRIX_CM3_PER_G) * matrix, 0)
         pieces.append(
             _Piece(
@@ -269,15 +271,14 @@ def _painted(tissues: Sequence[Tissue], surroundings: Mapping[str, float], grid:
 
 
 def _soft_columns(scene: Scene, grid: Grid, axis: int) -> dict[str, Floats]:
-    """Return the columns of the tissues without bones, `[k, other]`: all along the ray, not on the grid's part alone."""
+    """Return the columns of the tissues without bones, `[k, other]`, along the whole ray and not on the grid alone."""
     low, high = _reach(scene.tissues, grid)
     along = 2 - axis
-    first, last = list(grid.origin), [
-        start + (n - 1) * step for start, n, step in zip(grid.origin, grid.shape[::-1], grid.spacing[::-1], strict=True)
-    ]  # fmt: skip
+    first, last = np.array(grid.origin), np.array(_end(grid))
     first[along], last[along] = low[along], high[along]
     steps = tuple(max(mm, _SOFT_MM) for mm in grid.spacing)
-    coarse = Grid.around(np.subtract(first, steps[::-1]), np.add(last, steps[::-1]), (steps[0], steps[1], steps[2]))
+    beyond = np.asarray(steps[::-1])
+    coarse = Grid.around((first - beyond).tolist(), (last + beyond).tolist(), (steps[0], steps[1], steps[2]))
     maps = _painted(scene.tissues, scene.surroundings, coarse)
     places = []
     for other in (a for a in range(3) if a != axis):
@@ -294,13 +295,17 @@ def _soft_columns(scene: Scene, grid: Grid, axis: int) -> dict[str, Floats]:
 
 def _reach(tissues: Sequence[Tissue], grid: Grid) -> tuple[Point, Point]:
     """Return the box that holds the tissues and the grid; an endless tissue ends with the grid."""
-    ends = [
-        start + (n - 1) * mm for start, n, mm in zip(grid.origin, grid.shape[::-1], grid.spacing[::-1], strict=True)
-    ]
-    low, high = np.array(grid.origin), np.array(ends)
+    low, high = np.array(grid.origin), np.array(_end(grid))
     for tissue in tissues:
         finite = np.abs(tissue.solid.low) < 1e5, np.abs(tissue.solid.high) < 1e5
         low = np.where(finite[0], np.minimum(low, tissue.solid.low), low)
         high = np.where(finite[1], np.maximum(high, tissue.solid.high), high)
     (a, b, c), (d, e, f) = low.tolist(), high.tolist()
     return (a, b, c), (d, e, f)
+
+
+def _end(grid: Grid) -> list[float]:
+    """Return the LPS position in mm of the centre of the last voxel."""
+    return [
+        start + (n - 1) * mm for start, n, mm in zip(grid.origin, grid.shape[::-1], grid.spacing[::-1], strict=True)
+    ]

@@ -197,7 +197,7 @@ def pillar(
         side = (radius - 1) * radius / np.maximum(slope, np.float32(1e-6))
         side = np.maximum(side, -np.minimum(a, b))
         ends = np.maximum(np.float32(low_z) - z, z - np.float32(high_z))
-        return np.maximum(side, ends)
+        return np.asarray(np.maximum(side, ends))
 
     low = (float((cx(z) - hx(z)).min()), float((cy(z) - hy(z)).min()), low_z)
     high = (float((cx(z) + hx(z)).max()), float((cy(z) + hy(z)).max()), high_z)
