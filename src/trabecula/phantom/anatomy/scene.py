@@ -129,11 +129,10 @@ class Scene:
         names = ("bone_matrix", "red_marrow", "yellow_marrow")
         for name in names:
             maps.setdefault(name, np.zeros(grid.shape, dtype=np.float32))
-        soft = [values for name, values in maps.items() if name not in names]
-        for piece in _pieces(self.bones, grid, grain):
-            left = 1 - piece.share
-            for values in soft:
-                values[piece.where] *= left
+        pieces, taken = _pieces(self.bones, grid, grain)
+        for name in set(maps) - set(names):
+            maps[name] *= 1 - taken
+        for piece in pieces:
             maps["bone_matrix"][piece.where] += piece.matrix
             maps["red_marrow"][piece.where] += np.float32(get_material("red_marrow").density) * piece.red
             maps["yellow_marrow"][piece.where] += np.float32(get_material("yellow_marrow").density) * piece.yellow
@@ -176,7 +175,7 @@ class Scene:
         plane = tuple(n for a, n in enumerate(grid.shape) if a != axis)
         for name in ("bone_matrix", "red_marrow", "yellow_marrow", _BESIDE_BONE):
             total.setdefault(name, np.zeros(plane))
-        for piece in _pieces(self.bones, grid, None):
+        for piece in _pieces(self.bones, grid, None)[0]:
             where = tuple(part for a, part in enumerate(piece.where) if a != axis)
             trabecular = piece.trabecular.sum(axis=axis, dtype=np.float64) * cm
             matrix = piece.matrix.sum(axis=axis, dtype=np.float64) * cm
@@ -193,7 +192,7 @@ class Scene:
         """Return the column of hydroxyapatite in g/cm2 along parallel rays, `[row, column]` as in `columns`."""
         axis = 1 if view == "ap" else 2
         total = np.zeros(tuple(n for a, n in enumerate(grid.shape) if a != axis))
-        for piece in _pieces(self.bones, grid, None):
+        for piece in _pieces(self.bones, grid, None)[0]:
             where = tuple(part for a, part in enumerate(piece.where) if a != axis)
             total[where] += piece.matrix.sum(axis=axis, dtype=np.float64)
         return total[::-1] * MINERAL_SHARE * grid.spacing[axis] / 10
@@ -218,7 +217,8 @@ def share_inside(solid: Solid, grid: Grid) -> Voxels:
     return _share(solid.distance(*grid.axes()), grid)
 
 
-def _pieces(bones: Sequence[Bone], grid: Grid, grain: Grain | None) -> list[_Piece]:
+def _pieces(bones: Sequence[Bone], grid: Grid, grain: Grain | None) -> tuple[list[_Piece], Voxels]:
+    """Return each bone on its window, and the share of each voxel of the grid that bones take together."""
     taken = np.zeros(grid.shape, dtype=np.float32)
     pieces = []
     for bone in bones:
@@ -246,7 +246,7 @@ def _pieces(bones: Sequence[Bone], grid: Grid, grain: Grain | None) -> list[_Pie
                 red=np.float32(1 - bone.fat) * marrow, yellow=np.float32(bone.fat) * marrow,
             )
         )  # fmt: skip
-    return pieces
+    return pieces, taken
 
 
 def _share(distance: Voxels, grid: Grid) -> Voxels:

@@ -157,7 +157,12 @@ def rod_between(
             x, y, z = x - along * wx, y - along * wy, z - along * wz
         place = np.clip(x * ax + y * ay + z * az, 0, np.float32(length))
         radius = np.float32(radii[0]) + place * np.float32((radii[1] - radii[0]) / length)
-        return np.asarray(np.sqrt((x - place * ax) ** 2 + (y - place * ay) ** 2 + (z - place * az) ** 2) - radius)
+        x, y, z = x - place * ax, y - place * ay, z - place * az
+        away = np.sqrt(x * x + y * y + z * z)
+        if not flatten:
+            return np.asarray(away - radius)
+        towards = (x * wx + y * wy + z * wz) / np.maximum(away, np.float32(1e-3))
+        return np.asarray((away - radius) / np.sqrt(1 - towards * towards * np.float32(1 - 1 / factor**2)))
 
     reach = max(radii) * max(factor, 1.0)
     return Solid(distance, *_box(np.minimum(a, b) - reach, np.maximum(a, b) + reach))
