@@ -1,0 +1,1 @@
+"""Measurements: from images and masks to numbers with units."""
