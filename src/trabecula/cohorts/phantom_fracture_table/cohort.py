@@ -25,9 +25,10 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
     Raises `ValueError` for a negative patient or seed.
     """
     drawn = person(patient, seed, enriched=settings["enriched"], bone_shift=settings["bone_shift"])
+    outcome = drawn.outcomes["time_to_any_fracture"]
     truth: dict[str, Truth] = {
-        "fragility_fracture": int(drawn.outcome.event == 1),
-        "time_to_any_fracture": drawn.outcome,
+        "fragility_fracture": int(outcome.event == 1),
+        "time_to_any_fracture": outcome,
         "past_fracture": int(drawn.table["previous_fracture"]),
     }
     if drawn.who_class is not None:

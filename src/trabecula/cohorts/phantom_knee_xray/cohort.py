@@ -69,7 +69,7 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
             age=float(table["age_years"]), male=table["sex"] == "male", height_cm=float(table["height_cm"]),
             bmi=float(table["bmi_kg_m2"]),
         ),
-        bone=Bone(trabecular=drawn.trabecular, cortical=drawn.cortical),
+        bone=Bone(trabecular=drawn.skeleton.trabecular, cortical=drawn.skeleton.cortical),
         film=film,
     )  # fmt: skip
     truth = {} if label is None or drawn.who_class is None else {
