@@ -1,0 +1,1 @@
+"""Linear elastic finite elements on voxels and on DXA maps."""
