@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 VOLUMES = ("CT", "MR", "PT")
 """Modalities whose series are slices of a volume; every other picture is a film."""
 
-_NOT_PICTURES = ("SEG", "RTDOSE")
+SEGMENTATION = "SEG"
+_NOT_PICTURES = (SEGMENTATION, "RTDOSE")
 _DIRECTORY = "1.2.840.10008.1.3.10"
 
 
@@ -119,8 +120,10 @@ class Frame:
         return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if self.header.PixelRepresentation else (0, 2**bits - 1)
 
 
-def frames_of(path: Path) -> list[Frame]:
+def frames_of(path: Path, *, masks: bool = False) -> list[Frame]:
     """Read a file's header, without its pixels; no frames for a DICOMDIR or what is not a picture of a patient.
+
+    With `masks` the frames of a segmentation, and of nothing else.
 
     Raises `ValueError` that names the file when it is missing, not DICOM, or damaged.
     """
@@ -130,7 +133,7 @@ def frames_of(path: Path) -> list[Frame]:
     try:
         header = dcmread(path, stop_before_pixels=True)
         first = Frame(path, header)
-        if is_directory(header) or not first.pictorial:
+        if is_directory(header) or not (first.modality == SEGMENTATION if masks else first.pictorial):
             return []
         frames = [Frame(path, header, number) for number in range(first.count)]
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trabecula.cache import file_digest
 from trabecula.dicom.frame import VOLUMES, Frame, is_directory
-from trabecula.dicom.volume import read_series
+from trabecula.dicom.volume import read_label_map, read_series
 from trabecula.target import VARIABLES
 
 if TYPE_CHECKING:
@@ -62,6 +62,22 @@ class DicomSource:
     def load(self) -> Image:
         """Decode the files; see `read_series` for errors."""
         return read_series(self.paths)
+
+
+@dataclass(frozen=True)
+class SegmentationSource:
+    """A SEG file, read as a label map."""
+
+    path: Path
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return file_digest(self.path)
+
+    def load(self) -> Image:
+        """Decode the file; see `read_label_map` for errors."""
+        return read_label_map(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ regular grid is refused rather than read as if it were one.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from pydicom.dataset import Dataset
 
     from trabecula.image import Unit
 
@@ -25,6 +27,7 @@ _SAME_PLACE_MM = 0.01
 _UNEVEN = 0.01  # share of the median step
 _TURNED = 1e-4  # in direction cosines: 0.05 mm over a field of view of 500 mm
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as pictures are read
+_FILM_UNITS: dict[str, Unit] = {"log": "log", "g/cm2": "g/cm2"}  # RescaleType of densitometry, as `write` puts it
 _HU_TYPES = ("", "HU", "US")  # RescaleType; absent means HU in CT, US is "unspecified" (PS3.3 C.11.1.1.2)
 
 
@@ -33,9 +36,9 @@ def read_series(paths: Iterable[Path]) -> Image:
 
     CT comes in HU and MR and PT in `stored`, both `[k, j, i]` in the patient's space; k grows along the normal of the
     slices, which is the cross product of their rows' and columns' directions. CT voxels outside the field of view
-    keep the value the scanner gave them. Anything else is a film: `[1, j, i]`, `stored`, in the detector's space,
-    after the Modality LUT and without VOI LUT or window, with MONOCHROME1 inverted so that bone is bright and
-    colours as luminance.
+    keep the value the scanner gave them. Anything else is a film: `[1, j, i]`, `stored` (unless its RescaleType is a
+    unit of densitometry), in the detector's space, after the Modality LUT and without VOI LUT or window, with
+    MONOCHROME1 inverted so that bone is bright and colours as luminance.
 
     The spacing of a film is PixelSpacing where it is given, which is at the detector or, where it was calibrated, in
     the patient; else ImagerPixelSpacing, always at the detector, where the body is magnified by the geometry of the
@@ -56,9 +59,44 @@ def read_series(paths: Iterable[Path]) -> Image:
     return _volume(frames) if first.modality in VOLUMES else _film(frames)
 
 
-def _volume(frames: Sequence[Frame]) -> Image:
-    for frame in frames:
-        _require_geometry(frame)
+def read_label_map(path: Path) -> Image:
+    """Read a binary segmentation as a label map, on the grid of its frames, with the names of its segments.
+
+    A segment's value is the number in a description such as `label 20`, else the segment's number. Without a position
+    in the patient, as on a radiograph, the space is the detector's. Where frames of nothing are left out, so are the
+    slices above and below.
+
+    Raises `ValueError` that names the file when it is no such segmentation, is damaged, has gaps between slices, or has
+    segments that overlap.
+    """
+    frames = frames_of(path, masks=True)
+    if not frames or frames[0].text("SegmentationType") != "BINARY":
+        raise ValueError(f"{path}: no binary segmentation, which a mask in DICOM is; convert it to DICOM SEG or NIfTI")
+    segments = {int(s.SegmentNumber): _labelled(s) for s in frames[0].header.SegmentSequence}
+    placed = frames[0].value("ImagePositionPatient") is not None
+    layers, geometry = _grid(frames) if placed else (np.zeros(len(frames), dtype=np.intp), _flat(frames[0]))
+    shape = (int(layers.max()) + 1, frames[0].header.Rows, frames[0].header.Columns)
+    voxels = np.zeros(shape, dtype=np.uint8 if max(value for value, _ in segments.values()) < 256 else np.uint16)
+    for frame, k, pixels in zip(frames, layers.tolist(), stored_pixels(frames), strict=True):
+        value, name = segments[int(frame.numbers("ReferencedSegmentNumber", 1)[0])]
+        if np.any(voxels[k][pixels > 0]):
+            raise ValueError(f"{path}: segment {name} overlaps another one; keep them in separate files")
+        voxels[k][pixels > 0] = value
+    return Image(voxels=voxels, unit="label", names=dict(segments.values()), **geometry)
+
+
+def _labelled(segment: Dataset) -> tuple[int, str]:
+    """Return a segment's value in the label map, and its name."""
+    told = re.fullmatch(r"label (\d+)", str(segment.get("SegmentDescription", "")).strip())
+    return int(told[1]) if told else int(segment.SegmentNumber), str(segment.get("SegmentLabel", ""))
+
+
+def _flat(frame: Frame) -> dict[str, Any]:
+    return {"spacing": _film_spacing(frame), "space": "detector"}
+
+
+def _grid(frames: Sequence[Frame]) -> tuple[NDArray[np.intp], dict[str, Any]]:
+    """Return the index k of each frame, and spacing, origin and direction of all of them."""
     _shared(frames, [(f.header.Rows, f.header.Columns) for f in frames], "the size", 0)
     cosines = _shared(
         frames, [f.numbers("ImageOrientationPatient", 6) for f in frames], "ImageOrientationPatient", _TURNED
@@ -68,14 +106,19 @@ def _volume(frames: Sequence[Frame]) -> Image:
     positions = np.array([frame.numbers("ImagePositionPatient", 3) for frame in frames])
     _refuse_tilt(frames, positions, axes[0], float(in_plane.min()) / 2)
     layers, step = _layers(frames, positions @ axes[0])
+    return layers, {
+        "spacing": (step, float(in_plane[0]), float(in_plane[1])),
+        "origin": _triple(positions[int(np.argmin(layers))]),
+        "direction": (_triple(axes[0]), _triple(axes[1]), _triple(axes[2])),
+    }
+
+
+def _volume(frames: Sequence[Frame]) -> Image:
+    for frame in frames:
+        _require_geometry(frame)
+    layers, geometry = _grid(frames)
     unit: Unit = "HU" if frames[0].modality == "CT" else "stored"
-    return Image(
-        voxels=_stack(frames, layers, _value_type(frames, signed=unit == "HU")),
-        unit=unit,
-        spacing=(step, float(in_plane[0]), float(in_plane[1])),
-        origin=_triple(positions[int(np.argmin(layers))]),
-        direction=(_triple(axes[0]), _triple(axes[1]), _triple(axes[2])),
-    )
+    return Image(voxels=_stack(frames, layers, _value_type(frames, signed=unit == "HU")), unit=unit, **geometry)
 
 
 def _require_geometry(frame: Frame) -> None:
@@ -212,7 +255,8 @@ def _film(frames: Sequence[Frame]) -> Image:
         if not np.array_equal(pixels, again):
             raise ValueError(f"{other.path} and {first.path} are two films of one series; read each by itself")
     values = _film_values(first, pixels)
-    return Image(voxels=values[None], unit="stored", spacing=_film_spacing(first), space="detector")
+    unit = _FILM_UNITS.get(first.text("RescaleType"), "stored")
+    return Image(voxels=values[None], unit=unit, spacing=_film_spacing(first), space="detector")
 
 
 def _film_values(frame: Frame, pixels: NDArray[Any]) -> NDArray[Any]:
