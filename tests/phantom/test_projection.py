@@ -7,11 +7,21 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.ndimage import gaussian_filter
 
 from trabecula.phantom.body import Body
 from trabecula.phantom.dxa import Densitometer, areal_bmd, dual_energy
 from trabecula.phantom.material import ENERGIES_KEV, get_material, mass_attenuation
-from trabecula.phantom.projection import XRay, columns, displayed, expose, log_attenuation, swank, transmission
+from trabecula.phantom.projection import (
+    XRay,
+    columns,
+    displayed,
+    expose,
+    log_attenuation,
+    swank,
+    transmission,
+    wide_blur,
+)
 
 QUIET = XRay(photons=math.inf)
 RNG = np.random.default_rng(0)
@@ -69,12 +79,36 @@ def test_scatter_has_the_share_asked_for_and_fills_the_shadow():
     maps = {"water": water, "cortical_bone": bone}
     primary = expose(maps, QUIET, RNG)
     both = expose(maps, replace(QUIET, scatter=0.4, scatter_mm=300), RNG)
-    assert 1 - primary.mean() / both.mean() == pytest.approx(0.4, abs=0.001)
-    flat = 0.4 / 0.6 * primary.mean()
+    line = log_attenuation(primary)
+    assert 1 - (line * primary).sum() / (line * both).sum() == pytest.approx(0.4, abs=0.001)
+    flat = 0.4 / 0.6 * (line * primary).sum() / line.sum()
     expected = math.log((primary[10, 10] + flat) / (primary[60, 60] + flat))
     assert math.log(both[10, 10] / both[60, 60]) == pytest.approx(expected, rel=0.02)
     narrow = expose(maps, replace(QUIET, scatter=0.4, scatter_mm=1), RNG)
     assert narrow[60, 60] < both[60, 60], "a narrow kernel leaves the middle of a shadow darker"
+
+
+def test_no_scatter_comes_out_of_air():
+    """Behind the patient the share is that asked for, however much open beam the picture holds."""
+    share = []
+    for width in (160, 400):
+        water = np.zeros((160, width))
+        water[:, :80] = 15.0
+        primary, both = (expose({"water": water}, replace(QUIET, scatter=s, scatter_mm=3), RNG) for s in (0.0, 0.4))
+        share.append(1 - primary[80, 20] / both[80, 20])
+    assert share[0] == pytest.approx(0.4, abs=0.02)
+    assert share[1] == pytest.approx(share[0], abs=1e-3)
+    assert both[80, -1] == pytest.approx(1.0, abs=1e-3)
+    assert not np.isnan(expose({"water": np.zeros((8, 8))}, replace(QUIET, scatter=0.4), RNG)).any()
+
+
+@pytest.mark.parametrize("sigma", [8.0, 12.0, 33.3])
+def test_a_wide_blur_has_the_spread_of_its_gaussian(sigma):
+    edge = np.zeros((8, 401))
+    edge[:, 200:] = 1.0
+    np.testing.assert_allclose(wide_blur(edge, sigma), gaussian_filter(edge, sigma, mode="nearest"), atol=0.02)
+    spread = np.diff(wide_blur(edge, sigma)[4]) @ (np.arange(400) - 199.0) ** 2
+    assert math.sqrt(spread) == pytest.approx(sigma, rel=0.025)
 
 
 def test_the_detector_blurs_an_edge_as_a_gaussian():

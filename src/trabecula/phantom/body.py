@@ -55,6 +55,33 @@ class Body:
         k, j, i = next(iter(self.densities.values())).shape
         return k, j, i
 
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """LPS position (x, y, z) in mm of the middle of the grid."""
+        middle = (np.asarray(self.shape) - 1) / 2 * self.spacing
+        return np.asarray(self.origin + middle @ np.asarray(self.direction), dtype=np.float64)
+
+
+def windows(voxels: int, voxel_mm: float, *, step_mm: float, width_mm: float, count: int | None = None) -> Voxels:
+    """Return how much of each voxel a sample of an image averages, `[out, voxels]`, rows summing to 1.
+
+    Samples of `width_mm` lie `step_mm` apart and symmetrically about the middle, `count` of them or all that fit; a
+    window that leaves the grid averages what is inside.
+    Raises `ValueError` where the samples are larger than the body.
+    """
+    extent = voxels * voxel_mm
+    fit = int(extent / step_mm + 1e-6)
+    if fit < max(count or 1, 1) or width_mm > extent * (1 + 1e-6):
+        raise ValueError(
+            f"{count or 1} samples of {max(step_mm, width_mm)} mm are larger than the body of {extent:.1f} mm"
+        )
+    count = count or fit
+    centres = (np.arange(count) - (count - 1) / 2) * step_mm
+    edges = (np.arange(voxels + 1) - voxels / 2) * voxel_mm
+    covered = np.clip(edges[None, :], centres[:, None] - width_mm / 2, centres[:, None] + width_mm / 2)
+    overlap = np.diff(covered, axis=1)
+    return np.asarray(overlap / overlap.sum(axis=1, keepdims=True), dtype=np.float32)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rod:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trabecula.image import Image
+from trabecula.phantom.body import windows
 from trabecula.phantom.ct_metal import METALS, streaks
 from trabecula.phantom.ct_noise import correlated_noise, get_kernel, noise_sd
 from trabecula.phantom.material import attenuation, mass_attenuation, pure
@@ -108,9 +109,11 @@ def scan(body: Body, scanner: Scanner, rng: Generator, *, water_cm: float | None
         water_cm = water_equivalent_cm(body, scanner)
     k_mm, j_mm, i_mm = body.spacing
     slices, rows, columns = body.shape
-    along = _windows(slices, k_mm, scanner.interval_mm, scanner.slice_mm)
-    down = _windows(rows, j_mm, scanner.pixel_mm, scanner.pixel_mm)
-    across = _windows(columns, i_mm, scanner.pixel_mm, scanner.pixel_mm)
+    along = windows(slices, k_mm, step_mm=scanner.interval_mm, width_mm=scanner.slice_mm)
+    down, across = (
+        windows(size, mm, step_mm=scanner.pixel_mm, width_mm=scanner.pixel_mm)
+        for size, mm in ((rows, j_mm), (columns, i_mm))
+    )
     hu = _projected(along, _hu_map(body, scanner, water_cm))
     hu = get_kernel(scanner.kernel).blur(hu, (j_mm, i_mm))
     hu = np.matmul(np.matmul(down, hu), across.T)
@@ -141,22 +144,6 @@ def _hu_map(body: Body, scanner: Scanner, water_cm: float) -> Voxels:
     return np.maximum(hu, np.float32(-1000), out=hu)
 
 
-def _windows(voxels: int, voxel_mm: float, step_mm: float, width_mm: float) -> Voxels:
-    """Return how much of each voxel an output sample averages, `[out, voxels]`, rows summing to 1.
-
-    Samples lie symmetrically about the middle; a window that leaves the grid averages what is inside.
-    """
-    extent = voxels * voxel_mm
-    count = int(extent / step_mm + 1e-6)
-    if count < 1 or width_mm > extent * (1 + 1e-6):
-        raise ValueError(f"a sample of {max(step_mm, width_mm)} mm is larger than the body of {extent:.1f} mm")
-    centres = (np.arange(count) - (count - 1) / 2) * step_mm
-    edges = (np.arange(voxels + 1) - voxels / 2) * voxel_mm
-    covered = np.clip(edges[None, :], centres[:, None] - width_mm / 2, centres[:, None] + width_mm / 2)
-    overlap = np.diff(covered, axis=1)
-    return np.asarray(overlap / overlap.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
 def _projected(along: Voxels, volume: Voxels) -> Voxels:
     """Return slices `[out, j, i]` of a volume `[k, j, i]`."""
     return (along @ volume.reshape(len(volume), -1)).reshape(-1, *volume.shape[1:])
@@ -164,8 +151,6 @@ def _projected(along: Voxels, volume: Voxels) -> Voxels:
 
 def _image(hu: Voxels, body: Body, scanner: Scanner) -> Image:
     spacing = (scanner.interval_mm, scanner.pixel_mm, scanner.pixel_mm)
-    axes = np.asarray(body.direction)
-    middle_in = (np.asarray(body.shape) - 1) / 2 * body.spacing
-    middle_out = (np.asarray(hu.shape) - 1) / 2 * spacing
-    x, y, z = np.asarray(body.origin) + (middle_in - middle_out) @ axes
+    middle = (np.asarray(hu.shape) - 1) / 2 * spacing
+    x, y, z = body.centre - middle @ np.asarray(body.direction)
     return Image(voxels=hu, unit="HU", spacing=spacing, origin=(x, y, z), direction=body.direction)

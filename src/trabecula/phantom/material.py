@@ -57,16 +57,16 @@ def _material(name: str, density: float, source: str, **elements: float) -> Mate
 
 
 _COLLAGEN_PER_MINERAL = (0.042 / 0.1572) / (0.225 / 0.3989)
-_WATER_PER_MINERAL = 1 / (0.225 / 0.3989) - 1 - _COLLAGEN_PER_MINERAL
-MINERAL_SHARE = 1 / (1 + _COLLAGEN_PER_MINERAL + _WATER_PER_MINERAL)
+WATER_PER_MINERAL = 1 / (0.225 / 0.3989) - 1 - _COLLAGEN_PER_MINERAL
+MINERAL_SHARE = 1 / (1 + _COLLAGEN_PER_MINERAL + WATER_PER_MINERAL)
 """Hydroxyapatite in bone matrix, by mass: mineral, collagen and water in the proportion of ICRU-44 cortical bone."""
-BONE_MATRIX_CM3_PER_G = MINERAL_SHARE * (1 / 3.16 + _COLLAGEN_PER_MINERAL / 1.35 + _WATER_PER_MINERAL)
+BONE_MATRIX_CM3_PER_G = MINERAL_SHARE * (1 / 3.16 + _COLLAGEN_PER_MINERAL / 1.35 + WATER_PER_MINERAL)
 """Volume of bone matrix: its mineral, collagen and water side by side."""
 
 
 def _matrix(hydroxyapatite: float, collagen: float, water: float) -> float:
     """Return the mass fraction of an element in bone matrix from its fraction in the three."""
-    return MINERAL_SHARE * (hydroxyapatite + _COLLAGEN_PER_MINERAL * collagen + _WATER_PER_MINERAL * water)
+    return MINERAL_SHARE * (hydroxyapatite + _COLLAGEN_PER_MINERAL * collagen + WATER_PER_MINERAL * water)
 
 
 # fmt: off
@@ -151,7 +151,7 @@ def trabecular_bone(hydroxyapatite_mg_cm3: float, *, fat: float) -> dict[str, fl
     bone = {
         "hydroxyapatite": mineral,
         "collagen": _COLLAGEN_PER_MINERAL * mineral,
-        "water": _WATER_PER_MINERAL * mineral,
+        "water": WATER_PER_MINERAL * mineral,
     }
     free = 1 - sum(g_cm3 / get_material(name).density for name, g_cm3 in bone.items())
     if mineral < 0 or free < 0:

@@ -1,7 +1,8 @@
 """Radiographs: from columns of material to what a detector shows.
 
-A ray is the sum over energies of what is left behind its materials. Scatter is a wide blur of the primary beam, as a
-share of what arrives; the detector blurs the signal and then adds the noise of quanta, which stays white.
+A ray is the sum over energies of what is left behind its materials. Scatter is a wide blur of what a single
+scattering leaves, primary times log attenuation, so that none comes out of air; its level is asked for as a share of
+what arrives behind the patient. The detector blurs the signal and then adds the noise of quanta, which stays white.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from trabecula.phantom.material import get_material, mass_attenuation
 from trabecula.phantom.spectrum import Detector, Spectrum, tube_spectrum
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-5  # energies that hold less of the signal are left out
-_WIDE_BLUR_ROWS = 96  # a scatter blur is done on about so many rows
+_NARROW = 8.0  # pixels: below, boxes are a poor Gaussian and a true one is cheap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class XRay:
     photons: float = 2e4
     """Quanta a pixel in the open beam; infinite for no noise."""
     scatter: float = 0.0
-    """Scatter over all that arrives, behind the grid, in the mean of the picture."""
+    """Scatter over all that arrives behind the patient and the grid: sums over rays, weighted by log attenuation."""
     scatter_mm: float = 25.0
     """SD of the scatter kernel."""
     blur_mm: float = 0.0
@@ -100,8 +101,7 @@ def expose(columns_g_cm2: Mapping[str, Floats], xray: XRay, rng: Generator) -> F
     primary = transmission(columns_g_cm2, spectrum, detector=xray.detector)
     signal = primary
     if xray.scatter:
-        wide = _wide(primary, xray.scatter_mm / xray.pixel_mm)
-        signal = primary + wide * (xray.scatter / (1 - xray.scatter) * primary.mean() / wide.mean())
+        signal = primary + _scattered(primary, xray)
     if xray.blur_mm:
         signal = gaussian_filter(signal, xray.blur_mm / xray.pixel_mm, mode="nearest")
     if math.isinf(xray.photons):
@@ -131,13 +131,24 @@ def displayed(attenuation: Floats, *, middle: float, latitude: float) -> Floats:
     return np.asarray(1 / (1 + np.exp(-4 * (attenuation - middle) / latitude)))
 
 
-def _wide(primary: Floats, sigma: float) -> Floats:
-    """Blur widely on a coarse grid, which such a blur cannot tell from the fine one."""
-    step = max(1, min(int(sigma / 4), primary.shape[0] // _WIDE_BLUR_ROWS))
-    if step == 1:
-        return gaussian_filter(primary, sigma, mode="nearest")
-    rows, width = (size // step for size in primary.shape)
-    blocks = primary[: rows * step, : width * step].reshape(rows, step, width, step).mean(axis=(1, 3))
-    blurred = gaussian_filter(blocks, sigma / step, mode="nearest")
-    factors = [full / part for full, part in zip(primary.shape, blurred.shape, strict=True)]
-    return np.asarray(zoom(blurred, factors, order=1, mode="nearest", grid_mode=True))
+def wide_blur(values: Floats, sigma: float) -> Floats:
+    """Return values `[j, i]` blurred by a Gaussian of `sigma` pixels; from 8 on by three boxes of its variance.
+
+    What lies outside is like the border.
+    """
+    if sigma < _NARROW:
+        return gaussian_filter(values, sigma, mode="nearest")
+    narrow = 2 * int((math.sqrt(4 * sigma**2 + 1) - 1) / 2) + 1
+    wider = round((12 * sigma**2 - 3 * (narrow**2 - 1)) / (4 * narrow + 4))
+    for width in (3 - wider) * [narrow] + wider * [narrow + 2]:
+        values = uniform_filter(values, width, mode="nearest")
+    return np.asarray(values)
+
+
+def _scattered(primary: Floats, xray: XRay) -> Floats:
+    """Return the scatter `[j, i]` that reaches the detector behind the grid."""
+    line = log_attenuation(primary)
+    wide = wide_blur(primary * line, xray.scatter_mm / xray.pixel_mm)
+    if not (reached := float((line * wide).sum())) > 0:
+        return np.zeros_like(primary)
+    return np.asarray(wide * (xray.scatter / (1 - xray.scatter) * float((line * primary).sum()) / reached))
