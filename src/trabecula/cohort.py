@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -144,15 +145,31 @@ def _made(card: CohortCard, *, n: int | None, seed: int, settings: Mapping[str, 
     for name in settings:
         if name not in usual:
             raise KeyError(unknown(f"setting of {card.id}", name, usual))
-    chosen = {**usual, **settings}
+    chosen = {**usual, **{name: _like(usual[name], value, f"{name} of {card.id}") for name, value in settings.items()}}
     count = n if n is not None else int(module.PATIENTS)
     if count < 1:
         raise ValueError(f"a cohort has at least one patient; got {count}")
     cases: list[Case] = []
     for patient in range(count):
-        cases.append(module.make(patient, seed, chosen))
+        made: Case | tuple[Case, ...] = module.make(patient, seed, chosen)
+        cases.extend(made if isinstance(made, tuple) else (made,))
         progress(patient + 1, count, card.id)
     return Cohort(cases=tuple(cases), card=card, notes=(f"made with seed {seed}, settings {chosen}",))
+
+
+def _like(usual: Any, value: Any, name: str) -> Any:
+    """Return a setting as the kind it replaces, so that 1 and 1.0 name one recipe.
+
+    Raises `ValueError` for another kind: a text for a number, an infinite number.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(usual, float) and number:
+        return float(value)
+    if isinstance(usual, tuple) and isinstance(value, list | tuple) and len(value) == len(usual):
+        return tuple(_like(kind, each, name) for kind, each in zip(usual, value, strict=True))
+    if type(value) is not type(usual):
+        raise ValueError(f"{name} is of the kind of {usual!r}; got {value!r}")
+    return value
 
 
 def _adapted(card: CohortCard, data: str | Path | None) -> Cohort:
