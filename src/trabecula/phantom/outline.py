@@ -18,34 +18,34 @@ _COARSE_MM = 1.25
 _OUTSIDE_MM = 3.0
 
 
-def closed_curve(landmarks: ArrayLike) -> Floats:
-    """Return points `[n, (x, y)]` every half millimetre along the smooth closed curve through landmarks `[m, 2]`."""
+def closed_curve(landmarks: ArrayLike, *, step_mm: float = _STEP_MM) -> Floats:
+    """Return points `[n, (x, y)]` at even steps along the smooth closed curve through landmarks `[m, 2]`."""
     points = np.asarray(landmarks, dtype=float)
     points = np.concatenate([points, points[:1]])
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    count = int(along[-1] / _STEP_MM)
+    count = int(along[-1] / step_mm)
     return np.asarray(CubicSpline(along, points, bc_type="periodic")(np.linspace(0, along[-1], count, endpoint=False)))
 
 
-def depth_inside(curve: Floats, x: Floats, y: Floats) -> Floats:
+def depth_inside(curve: Floats, x: Floats, y: Floats, *, coarse_mm: float = _COARSE_MM) -> Floats:
     """Return the signed distance to a closed curve in mm, positive inside, `[y, x]`; -3 from 3 mm outside on.
 
-    `curve` is one of `closed_curve`; `x` and `y` rise evenly. The distance is that to points of the curve, found on a
-    grid of 1.25 mm, and linear in between.
+    `curve` is one of `closed_curve`, of steps no longer than `coarse_mm`; `x` and `y` rise evenly. The distance is that
+    to points of the curve, found on a grid of `coarse_mm`, and linear in between.
     """
-    coarse_x, coarse_y = _coarse(x, curve[:, 0]), _coarse(y, curve[:, 1])
-    nearest = _nearest(curve, coarse_x, coarse_y)
+    coarse_x, coarse_y = (_coarse(fine, points, coarse_mm) for fine, points in ((x, curve[:, 0]), (y, curve[:, 1])))
+    nearest = _nearest(curve, coarse_x, coarse_y, coarse_mm)
     inward = _inward(curve)
     apart_x, apart_y = coarse_x[None, :] - curve[nearest, 0], coarse_y[:, None] - curve[nearest, 1]
     side = apart_x * inward[nearest, 0] + apart_y * inward[nearest, 1]
     depth = np.maximum(np.copysign(np.hypot(apart_x, apart_y), side), -_OUTSIDE_MM)
-    return interpolated(depth, (y - coarse_y[0]) / _COARSE_MM, (x - coarse_x[0]) / _COARSE_MM)
+    return interpolated(depth, (y - coarse_y[0]) / coarse_mm, (x - coarse_x[0]) / coarse_mm)
 
 
-def _nearest(curve: Floats, x: Floats, y: Floats) -> NDArray[np.int64]:
+def _nearest(curve: Floats, x: Floats, y: Floats, coarse_mm: float) -> NDArray[np.int64]:
     """Return the index of the nearest point of the curve, `[y, x]`: of those beside the nearest cell it crosses."""
-    i = np.rint((curve[:, 0] - x[0]) / _COARSE_MM).astype(int)
-    j = np.rint((curve[:, 1] - y[0]) / _COARSE_MM).astype(int)
+    i = np.rint((curve[:, 0] - x[0]) / coarse_mm).astype(int)
+    j = np.rint((curve[:, 1] - y[0]) / coarse_mm).astype(int)
     seen = (i >= 0) & (i < len(x)) & (j >= 0) & (j < len(y))
     crossed = np.full((len(y), len(x)), -1)
     crossed[j[seen], i[seen]] = np.flatnonzero(seen)
@@ -85,8 +85,8 @@ def thickness(depth: Floats, half: Floats) -> Floats:
     return np.asarray(2 * np.sqrt(inside * (2 * half - inside)))
 
 
-def _coarse(fine: Floats, curve: Floats) -> Floats:
+def _coarse(fine: Floats, curve: Floats, step: float) -> Floats:
     """Return the places of a coarse grid about the part of the curve that is in sight, and a little beyond."""
-    low = max(fine[0] - 10, curve.min() - _OUTSIDE_MM - _COARSE_MM)
-    high = min(fine[-1] + 10, curve.max() + _OUTSIDE_MM + _COARSE_MM)
-    return np.asarray(low + _COARSE_MM * np.arange(max(2, int(np.ceil((high - low) / _COARSE_MM)) + 1)))
+    low = max(fine[0] - 10, curve.min() - _OUTSIDE_MM - step)
+    high = min(fine[-1] + 10, curve.max() + _OUTSIDE_MM + step)
+    return np.asarray(low + step * np.arange(max(2, int(np.ceil((high - low) / step)) + 1)))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Marker = Literal["boxed", "plain", "none"]
 """A letter cut out of a white box, a white letter, or none."""
 
-_BONE = ("bone_matrix", "cortical_bone", "hydroxyapatite", "collagen")
+_BONE = ("bone_matrix", "cortical_bone", "hydroxyapatite", "collagen", "aluminium", "copper", "titanium")
 _BODY = 0.25  # rays that lose this share of what the densest parts lose count as behind the body
 _STEEPNESS = 4.6 / 4  # of the sigmoid over that of `displayed`: greys 0.09 to 0.91 within the latitude
 _TOE = 0.16  # share of a straight display curve beside the sigmoid: it keeps the skin visible
