@@ -114,14 +114,16 @@ def scan(body: Body, scanner: Scanner, rng: Generator, *, water_cm: float | None
         windows(size, mm, step_mm=scanner.pixel_mm, width_mm=scanner.pixel_mm)
         for size, mm in ((rows, j_mm), (columns, i_mm))
     )
-    hu = _projected(along, _hu_map(body, scanner, water_cm))
-    hu = get_kernel(scanner.kernel).blur(hu, (j_mm, i_mm))
-    hu = np.matmul(np.matmul(down, hu), across.T)
-    metal = {
-        name: np.matmul(np.matmul(down, _projected(along, body.densities[name])), across.T)
-        for name in METALS
-        if name in body.densities
-    }
+
+    def sampled(volume: Voxels) -> Voxels:
+        return np.asarray(np.matmul(np.matmul(down, volume), across.T))
+
+    hu, kernel = _projected(along, _hu_map(body, scanner, water_cm)), get_kernel(scanner.kernel)
+    if scanner.pixel_mm < min(j_mm, i_mm):  # blurred on the finer of both grids
+        hu = kernel.blur(sampled(hu), (scanner.pixel_mm, scanner.pixel_mm))
+    else:
+        hu = sampled(kernel.blur(hu, (j_mm, i_mm)))
+    metal = {name: sampled(_projected(along, body.densities[name])) for name in METALS if name in body.densities}
     for name, values in metal.items():
         hu += streaks(values, name, scanner.spectrum(water_cm), detector=scanner.detector, pixel_mm=scanner.pixel_mm)
     if scanner.noise_hu:

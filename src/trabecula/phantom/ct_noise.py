@@ -11,6 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter1d
 
 from trabecula.target import unknown
@@ -99,10 +100,10 @@ def correlated_noise(
     if extra:
         spectrum = np.fft.fft(white, axis=0) * np.sqrt(np.clip(power, 0, None))[:, None, None]
         white = np.fft.ifft(spectrum, axis=0).real.astype(np.float32)
-    in_plane = np.sqrt(_sampled_power(kernel, rows, columns, pixel_mm))
+    in_plane = np.sqrt(_sampled_power(kernel, rows, columns, pixel_mm))[:, : columns // 2 + 1].astype(np.float32)
     coloured = np.empty(shape, dtype=np.float32)
     for k in range(slices):
-        coloured[k] = np.fft.ifft2(np.fft.fft2(white[k]) * in_plane).real
+        coloured[k] = irfft2(rfft2(white[k]) * in_plane, s=(rows, columns))
     return coloured
 
 
