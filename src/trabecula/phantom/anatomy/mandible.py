@@ -29,19 +29,20 @@ if TYPE_CHECKING:
 # The left half from the chin backwards, round the ramus and forwards above the teeth, where the crest cuts it off.
 # fmt: off
 _HALF = np.array([
-    (0, -39.5), (9, -40), (18, -39.5), (28, -38), (40, -36.5), (52, -35), (64, -33), (74, -29.5), (82, -24),
-    (88, -16), (91, -7), (93, 2), (95, 12), (97.5, 21), (100, 28), (103.5, 33), (105.5, 37.5), (104.5, 41.5),
-    (100.5, 43.5), (96, 42.5), (93.5, 39), (93, 34.5), (91, 29.5), (86.5, 25.5), (81.5, 25), (77, 28), (74, 33.5),
-    (72, 37.5), (69.5, 38), (67.5, 34), (66.5, 27), (66, 18), (65, 10), (63, 4), (59, 3), (50, 4), (30, 4), (12, 4),
-    (0, 4),
+    (0, -39.5), (9, -40), (18, -39.5), (28, -38), (40, -36.5), (52, -35), (64, -33.5), (74, -32), (82, -29),
+    (88.5, -23), (91.5, -14), (92, -6), (93, 2), (95, 12), (97.5, 21), (100, 28), (103.5, 33), (105.5, 37.5),
+    (104.5, 41.5), (100.5, 43.5), (96, 42.5), (93.5, 39), (93, 34.5), (91, 29.5), (86.5, 25.5), (81.5, 25), (77, 28),
+    (74, 33.5), (72, 37.5), (69.5, 38), (67.5, 34), (66.5, 27), (66, 18), (65, 10), (63, 4), (59, 3), (50, 4), (30, 4),
+    (12, 4), (0, 4),
 ])
 _CANAL = np.array([
     (82, 4), (78, -6), (72, -16), (64, -23), (55, -27), (46, -28), (37, -27.5), (31, -26), (27.5, -23.5),
 ])
 # fmt: on
-_CANAL_MM, _CANAL_WALL_MM = 1.35, 0.32
+_CANAL_MM, _CANAL_WALL_MM = 1.45, 0.34
 """Radius of the mandibular canal, and its wall in the young; recalled and ours."""
-_BEHIND_TEETH_MM = 60.0
+_BEHIND_TEETH_MM = 53.0
+"""Where the crest begins to rise to the ramus."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ def draw_jaw(rng: Generator, *, age: float, male: bool) -> Jaw:
 
 def _half(rng: Generator, size: float, tall: float, corner_mm: Floats) -> Floats:
     """Return the landmarks of one half, the patient's left; the angle of the jaw is moved by `corner_mm`."""
-    half = _HALF + 0.4 * rng.standard_normal(_HALF.shape)
+    half = _HALF + 0.3 * rng.standard_normal(_HALF.shape)
     half = half + np.exp(-(((half - (86, -20)) ** 2).sum(axis=1) / 200))[:, None] * corner_mm
     half[:, 1] = np.where(half[:, 1] < -12, (half[:, 1] + 12) * tall - 12, half[:, 1])
     half[:, 1] += 0.6 * bite(half[:, 0])
@@ -138,11 +139,11 @@ def mandible_paths(jaw: Jaw, bone: JawBone, x: Floats, z: Floats) -> JawPaths:
     """Return the paths through the mandible and its teeth about places `x` and `z` in mm, which rise evenly."""
     border = depth_inside(closed_curve(jaw.outline), x, z)
     along = np.abs(x) / jaw.size
-    crest = jaw.dentition.lower_crest(x)[None, :] - z[:, None]
-    crest = np.where(along[None, :] > _BEHIND_TEETH_MM, np.maximum(crest, border), crest)
+    behind = 0.16 * np.maximum(along - _BEHIND_TEETH_MM, 0) ** 2
+    crest = (jaw.dentition.lower_crest(x) + behind)[None, :] - z[:, None]
     half, plate, share = _laws(jaw, bone, x, z)
     cortex_mm = bone.cortex_mm * (1.06 - 0.16 * rise(along, 20, 62) - 0.40 * rise(along, 62, 82))
-    wall = eroded(jaw.endosteum, cortex_mm[None, :], bone.erosion, x, border)
+    wall = eroded(jaw.endosteum, cortex_mm[None, :], bone.erosion, x, border, body=1 - rise(along, 64, 80))
     outer = chord(border, 0.75 * half, half) * ledge(crest, 2.2)
     space = chord(border - wall.inner_mm, np.full_like(half, 2.6), half - plate) * ledge(crest - 0.5, 2.2)
     space = np.minimum(space, outer) * (1 - wall.residue)

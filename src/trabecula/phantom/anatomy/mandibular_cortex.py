@@ -84,14 +84,18 @@ def draw_endosteum(rng: Generator) -> Endosteum:
     )
 
 
-def eroded(endosteum: Endosteum, cortex_mm: Floats, erosion: float, x: Floats, depth: Floats) -> Wall:
-    """Return the cortex of an uneroded thickness in mm at places `x` `[x]` and depths `[z, x]` above the border."""
-    start, moth = _rise(erosion, CUTS[0] - 0.25, CUTS[1]), _rise(erosion, CUTS[1] - 0.25, CUTS[1] + 1.2)
+def eroded(endosteum: Endosteum, cortex_mm: Floats, erosion: float, x: Floats, depth: Floats, *, body: Floats) -> Wall:
+    """Return the cortex of an uneroded thickness in mm at places `x` `[x]` and depths `[z, x]` above the border.
+
+    `body` `[x]` is 1 along the body of the mandible and falls to 0 in the ramus, which is spared.
+    """
+    start = body * _rise(erosion, CUTS[0] - 0.25, CUTS[1])
+    moth = body * _rise(erosion, CUTS[1] - 0.25, CUTS[1] + 1.2)
     bites = np.zeros_like(x)
     for place, wide, deep, comes in zip(endosteum.place, endosteum.wide, endosteum.deep, endosteum.comes, strict=True):
         if comes < erosion:
             moon = np.sqrt(np.clip(1 - ((x - place) / wide) ** 2, 0, None))
-            bites = np.maximum(bites, deep * moon * (0.6 + 0.4 * start))
+            bites = np.maximum(bites, deep * moon * body * (0.6 + 0.4 * start))
     layers, pores, uneven = _at(endosteum, x, depth)
     cortex = cortex_mm * (1 + 0.05 * uneven)
     inner = cortex * (1 - bites)[None, :] * (1 - 0.22 * start - 0.10 * moth) + 0.35 * (start + moth) * uneven
