@@ -1,6 +1,7 @@
-"""Radiographs and DXA against analytic integrals and known mineral."""
+"""Radiographs against analytic integrals and laws that must hold exactly."""
 
 import math
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,8 +11,7 @@ from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter
 
 from trabecula.phantom.body import Body
-from trabecula.phantom.dxa import Densitometer, areal_bmd, dual_energy
-from trabecula.phantom.material import ENERGIES_KEV, get_material, mass_attenuation
+from trabecula.phantom.material import ENERGIES_KEV, mass_attenuation
 from trabecula.phantom.projection import (
     XRay,
     columns,
@@ -25,8 +25,6 @@ from trabecula.phantom.projection import (
 
 QUIET = XRay(photons=math.inf)
 RNG = np.random.default_rng(0)
-DEVICE = Densitometer()
-NOISELESS = Densitometer(low=replace(DEVICE.low, photons=math.inf), high=replace(DEVICE.high, photons=math.inf))
 
 
 @pytest.mark.parametrize("kvp", [60, 120])
@@ -53,6 +51,26 @@ def test_a_step_wedge_is_the_analytic_integral(kvp):
     wedge = np.tile(steps / 10 * 2.699, (4, 1))
     measured = log_attenuation(expose({"aluminium": wedge}, xray, RNG))[0]
     np.testing.assert_allclose(measured, [left(mm / 10) for mm in steps], rtol=0.01)
+
+
+def test_a_picture_is_the_exact_integral_and_quick():
+    """512 x 512 rays of five materials against a sum in double precision over all energies; 0.5 s on one core."""
+    maps = {
+        name: most * np.random.default_rng(k).random((512, 512))
+        for k, (name, most) in enumerate(
+            {"muscle": 12, "adipose": 12, "bone_matrix": 3, "red_marrow": 2, "yellow_marrow": 2}.items()
+        )
+    }
+    spectrum = replace(QUIET, kvp=80.0).spectrum()
+    transmission(maps, spectrum)
+    started = time.process_time()
+    measured = transmission(maps, spectrum)
+    assert time.process_time() - started < 0.5
+    rays = {name: values[::64, ::64] for name, values in maps.items()}
+    weights = spectrum.fluence * ENERGIES_KEV
+    line = sum(mass_attenuation(name)[:, None, None] * values for name, values in rays.items())
+    exact = np.tensordot(weights / weights.sum(), np.exp(-line), axes=1)
+    np.testing.assert_allclose(measured[::64, ::64], exact, rtol=2e-3)
 
 
 def test_columns_are_what_a_body_holds():
@@ -134,55 +152,6 @@ def test_a_flipped_phantom_gives_a_flipped_radiograph(axis):
     np.testing.assert_allclose(np.flip(expose(maps, xray, RNG), axis), flipped, rtol=1e-4)
 
 
-def spine(*, bmd=1.0, fat=0.2, fat_over_bone=None, marrow_g_cm2=0.0, thick_cm=18.0):
-    """A square of bone in soft tissue: columns, where bone is, and where soft tissue alone is."""
-    bone = np.zeros((60, 60), dtype=bool)
-    bone[15:45, 20:40] = True
-    mineral = bmd * (1 + 0.2 * np.sin(np.arange(60) / 3.0))[:, None] * bone
-    share = np.where(bone, fat if fat_over_bone is None else fat_over_bone, fat)
-    room = thick_cm - mineral / 3.16 - marrow_g_cm2 / 0.98 * bone
-    density = 1 / (share / get_material("adipose").density + (1 - share) / get_material("muscle").density)
-    maps = {
-        "hydroxyapatite": mineral,
-        "muscle": (1 - share) * density * room,
-        "adipose": share * density * room,
-        "yellow_marrow": marrow_g_cm2 * bone,
-    }
-    beside = np.zeros_like(bone)
-    beside[:, :14] = beside[:, 46:] = True
-    return maps, bone, beside
-
-
-@pytest.mark.parametrize(("fat", "thick_cm", "bmd"), [(0.0, 12.0, 0.5), (0.25, 25.0, 1.2), (0.6, 25.0, 0.5)])
-def test_dxa_returns_the_areal_bmd_in_uniform_soft_tissue(fat, thick_cm, bmd):
-    maps, bone, beside = spine(bmd=bmd, fat=fat, thick_cm=thick_cm)
-    found = areal_bmd(*dual_energy(maps, NOISELESS, RNG), NOISELESS, beside=beside)
-    assert found[bone].mean() == pytest.approx(maps["hydroxyapatite"][bone].mean(), rel=0.01)
-    np.testing.assert_allclose(found[bone], maps["hydroxyapatite"][bone], atol=0.01)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_dxa_with_noise(seed):
-    maps, bone, beside = spine(bmd=0.9, thick_cm=22.0)
-    found = areal_bmd(*dual_energy(maps, DEVICE, np.random.default_rng(seed)), DEVICE, beside=beside)
-    assert found[bone].mean() == pytest.approx(maps["hydroxyapatite"][bone].mean(), rel=0.03)
-    assert found[bone].std() > 1.01 * maps["hydroxyapatite"][bone].std(), "there is noise"
-
-
-def test_marrow_and_uneven_fat_bias_dxa_within_what_is_known():
-    def bias(**anatomy):
-        maps, bone, beside = spine(**anatomy)
-        found = areal_bmd(*dual_energy(maps, NOISELESS, RNG), NOISELESS, beside=beside)
-        return float((found - maps["hydroxyapatite"])[bone].mean())
-
-    marrow, more_fat, less_fat = bias(marrow_g_cm2=2.0), bias(fat_over_bone=0.25), bias(fat_over_bone=0.15)
-    both = bias(marrow_g_cm2=1.5, fat_over_bone=0.225)
-    assert -0.10 < marrow < -0.01
-    assert -0.10 < more_fat < -0.01
-    assert 0.01 < less_fat < 0.10
-    assert -0.10 < both < -0.05
-
-
 @pytest.mark.parametrize(
     ("make", "line"),
     [
@@ -190,12 +159,7 @@ def test_marrow_and_uneven_fat_bias_dxa_within_what_is_known():
         (lambda: XRay(scatter=1.0), "scatter lies between"),
         (lambda: transmission({"water": np.array([[-1.0]])}, QUIET.spectrum()), "not negative"),
         (lambda: transmission({"wood": np.ones((1, 1))}, QUIET.spectrum()), "no material is called"),
-        (lambda: Densitometer(low=XRay(kvp=100), high=XRay(kvp=100)), "must be harder"),
         (lambda: displayed(np.zeros(1), middle=0, latitude=0), "latitude"),
-        (
-            lambda: areal_bmd(np.ones((2, 2)), np.ones((2, 2)), DEVICE, beside=np.zeros((2, 2), dtype=bool)),
-            "beside the bone",
-        ),
     ],
 )
 def test_bad_input_gives_one_clear_line(make, line):

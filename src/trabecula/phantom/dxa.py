@@ -1,8 +1,10 @@
 """DXA: a pair of radiographs at two energies, and the areal BMD they are solved for.
 
-As densitometers do, a pixel is taken for so much hydroxyapatite in so much soft tissue, and the two logarithms are
-solved for both. Soft tissue is muscle and adipose in the mixture found beside the bone, so that fat over the bone that
-differs from fat beside it, and marrow, which no region beside the bone shows, bias the result. Nothing corrects it.
+As densitometers do, a pixel is taken for so much bone in so much soft tissue, and the two logarithms are solved for
+both. They are calibrated on bone: on mineral with the collagen and water that belong to it, without which it would
+read some 1 % too much. Soft tissue is muscle and adipose in the mixture found beside the bone, so that fat over the
+bone that differs from fat beside it, and marrow, which no region beside the bone shows, bias the result. Nothing
+corrects it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trabecula.phantom.material import mass_attenuation
+from trabecula.phantom.material import MINERAL_SHARE, mass_attenuation
 from trabecula.phantom.projection import XRay, expose, log_attenuation
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-_STEPS = 8
+_STEPS, _CLOSE_G_CM2 = 12, 1e-7
 _LOW = XRay(kvp=100, filters_mm=(("Al", 3.0),), pixel_mm=1.0, photons=4e6)
 _HIGH = XRay(kvp=140, filters_mm=(("Al", 3.0), ("Cu", 2.0)), pixel_mm=1.0, photons=4e6)
 _FAT_SHARES = np.linspace(-0.2, 1.2, 15)
@@ -70,27 +72,27 @@ def areal_bmd(low: Floats, high: Floats, device: Densitometer, *, beside: Mask) 
 
 
 def _solved(low: Floats, high: Floats, device: Densitometer, *, fat: float) -> tuple[Floats, Floats]:
-    """Return the columns of hydroxyapatite and soft tissue in g/cm² by Newton's method, exact for both spectra."""
+    """Return the columns of mineral and soft tissue in g/cm² by Newton's method, exact for both spectra."""
     soft = (1 - fat) * mass_attenuation("muscle") + fat * mass_attenuation("adipose")
-    per_g = np.stack([mass_attenuation("hydroxyapatite"), soft])
-    beams = [(beam.spectrum().weights(beam.detector), logs) for beam, logs in ((device.low, low), (device.high, high))]
-    mineral, tissue = np.zeros_like(low), np.maximum(high, 0) / 0.18
+    per_g = np.stack([mass_attenuation("bone_matrix") / MINERAL_SHARE, soft])
+    logs = np.stack([low.ravel(), high.ravel()])
+    columns = np.stack([np.zeros(low.size), np.maximum(logs[1], 0) / 0.18])
+    beams = [beam.spectrum().weights(beam.detector) for beam in (device.low, device.high)]
     for _ in range(_STEPS):
-        (f1, a, b), (f2, c, d) = (_ray(mineral, tissue, weights, per_g) for weights, _ in beams)
-        off_low, off_high = beams[0][1] - f1, beams[1][1] - f2
-        determinant = a * d - b * c
-        mineral = mineral + (d * off_low - b * off_high) / determinant
-        tissue = tissue + (a * off_high - c * off_low) / determinant
+        (f1, a, b), (f2, c, d) = (_ray(columns, weights, per_g) for weights in beams)
+        off_low, off_high = logs[0] - f1, logs[1] - f2
+        step = np.stack([d * off_low - b * off_high, a * off_high - c * off_low]) / (a * d - b * c)
+        columns += step
+        if np.abs(step).max() < _CLOSE_G_CM2:
+            break
+    mineral, tissue = columns.reshape(2, *low.shape)
     return mineral, tissue
 
 
-def _ray(mineral: Floats, tissue: Floats, weights: Floats, per_g: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the log attenuation of two columns and its derivatives by both."""
+def _ray(columns: Floats, weights: Floats, per_g: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the log attenuation of two columns `[2, n]` and its derivatives by both."""
     counted = np.flatnonzero(weights > 1e-5 * weights.max())
-    left, by_mineral, by_tissue = (np.zeros_like(mineral) for _ in range(3))
-    for energy in counted:
-        share = weights[energy] * np.exp(-per_g[0, energy] * mineral - per_g[1, energy] * tissue)
-        left += share
-        by_mineral += per_g[0, energy] * share
-        by_tissue += per_g[1, energy] * share
-    return -np.log(left / weights[counted].sum()), by_mineral / left, by_tissue / left
+    weights, per_g = weights[counted] / weights[counted].sum(), per_g[:, counted]
+    left = np.exp(-per_g.T @ columns)
+    total, by_mineral, by_tissue = np.stack([weights, weights * per_g[0], weights * per_g[1]]) @ left
+    return -np.log(total), by_mineral / total, by_tissue / total

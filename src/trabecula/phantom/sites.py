@@ -37,6 +37,10 @@ class View:
     scatter_mm: float = 20.0
     latitude: float = 2.2
     middle: float = 0.34
+    edges: float = 1.0
+    """Factor on the strength of the unit's unsharp masking; higher where lung and abdomen share a film."""
+    edges_mm: float = 1.0
+    """Factor on the SD of its kernel."""
     unit: str = "stand"
     """`stand`, `intraoral` or `panoramic`."""
     kvp_sd: float = 2.0
@@ -49,7 +53,8 @@ VIEWS = {
     "knee": View(kvp=63, field_mm=(224, 176), pixel_mm=0.75, quanta=12e3, scatter=0.28, latitude=1.9, middle=0.25),
     "hip": View(kvp=75, field_mm=(256, 230), pixel_mm=0.50, quanta=10e3, scatter=0.38, latitude=2.2),
     "spine_ap": View(kvp=77, field_mm=(400, 220), pixel_mm=0.75, quanta=10e3, scatter=0.42, latitude=2.0),
-    "spine_lateral": View(kvp=90, field_mm=(420, 260), pixel_mm=0.80, quanta=8e3, scatter=0.48, latitude=2.6),
+    "spine_lateral": View(kvp=90, field_mm=(470, 190), pixel_mm=0.80, quanta=8e3, scatter=0.48, latitude=4.2,
+                          edges=3.5, edges_mm=2.5),
     "periapical": View(
         kvp=65, field_mm=(31, 41), pixel_mm=0.08, quanta=60e3, scatter=0.10, scatter_mm=8, latitude=2.4, middle=0.28,
         unit="intraoral", kvp_sd=0.0, cropped=False),
@@ -122,7 +127,7 @@ SITES = {
             ct_scanner=ct.Scanner(kernel="standard", pixel_mm=0.78, slice_mm=1.5, interval_mm=1.5, noise_hu=11),
             ct_kvps=(100.0, 140.0),
             mri_name="Aster MR 15",
-            spin_echo=mri.SpinEcho(tr_ms=550, te_ms=12, pixel_mm=0.95, fat_shift_px=1.2, snr=32, surface=0.5, gain=800),
+            spin_echo=mri.SpinEcho(tr_ms=550, te_ms=12, pixel_mm=0.95, fat_shift_px=1.2, snr=32, surface=0.3, gain=800),
             dxa_name="Aster Density",
             densitometer=Densitometer(),
         ),
@@ -140,7 +145,7 @@ SITES = {
             ct_kvps=(100.0,),
             mri_name="Borea MR 30",
             spin_echo=mri.SpinEcho(field_t=3.0, tr_ms=620, te_ms=10, pixel_mm=0.80, slice_mm=4.0, interval_mm=4.4,
-                                   fat_shift_px=1.6, snr=48, bias=0.16, surface=0.7, gain=1100),
+                                   fat_shift_px=1.6, snr=48, bias=0.16, surface=0.45, gain=1100),
             dxa_name="Borea Bone",
             densitometer=Densitometer(low=_beam(80, 0, pixel_mm=0.6, photons=2e6),
                                       high=_beam(140, 2.5, pixel_mm=0.6, photons=2e6)),
@@ -159,7 +164,7 @@ SITES = {
             ct_kvps=(110.0, 130.0),
             mri_name="Aster MR 15 b",
             spin_echo=mri.SpinEcho(tr_ms=480, te_ms=15, pixel_mm=1.10, slice_mm=5.0, interval_mm=5.5, fat_shift_px=0.9,
-                                   snr=24, bias=0.08, surface=0.3, gain=600),
+                                   snr=24, bias=0.08, surface=0.2, gain=600),
             dxa_name="Aster Density",
             densitometer=Densitometer(low=_beam(100, 0, pixel_mm=1.2, photons=5e6),
                                       high=_beam(140, 2, pixel_mm=1.2, photons=5e6)),
@@ -179,7 +184,7 @@ SITES = {
             ct_kvps=(100.0, 140.0),
             mri_name="Corda MR 15",
             spin_echo=mri.SpinEcho(tr_ms=600, te_ms=9, pixel_mm=0.90, slice_mm=4.0, interval_mm=4.8, fat_shift_px=-1.0,
-                                   snr=28, bias=0.12, surface=0.6, gain=1300),
+                                   snr=28, bias=0.12, surface=0.35, gain=1300),
             dxa_name="Borea Bone",
             densitometer=Densitometer(low=_beam(80, 0, pixel_mm=0.8, photons=3e6),
                                       high=_beam(140, 2.5, pixel_mm=0.8, photons=3e6)),
@@ -199,7 +204,7 @@ SITES = {
             ct_kvps=(90.0, 100.0),
             mri_name="Delos MR 30",
             spin_echo=mri.SpinEcho(field_t=3.0, tr_ms=700, te_ms=8, pixel_mm=0.75, slice_mm=3.5, interval_mm=3.85,
-                                   fat_shift_px=1.3, snr=55, bias=0.18, surface=0.8, gain=950),
+                                   fat_shift_px=1.3, snr=55, bias=0.18, surface=0.5, gain=950),
             dxa_name="Delos Duo",
             densitometer=Densitometer(low=_beam(100, 0, pixel_mm=1.0, photons=8e6),
                                       high=_beam(140, 3, pixel_mm=1.0, photons=8e6)),
@@ -266,7 +271,8 @@ def film(chance: Chance, site: Site, view: str, exam: Exam = USUAL) -> Film:
         quanta=how.quanta * unit.quanta * pixel_mm**2 / exam.noise_scale**2,
         latitude=how.latitude * unit.latitude * drawn.factor("latitude", 0.06),
         middle=how.middle + unit.middle + 0.06 * drawn.normal("exposure"),
-        edges=unit.edges, edges_mm=unit.edges_mm, shutter=unit.shutter, black=unit.black, marker=unit.marker,
+        edges=unit.edges * how.edges, edges_mm=unit.edges_mm * how.edges_mm, shutter=unit.shutter, black=unit.black,
+        marker=unit.marker,
     )  # fmt: skip
 
 
