@@ -31,7 +31,7 @@ CASES = {
 
 def picture(case: str) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
     """Make HU `[k, j, i]`, a mask, and the spacing along k, j, i in mm: a shell of bone with a cancellous inside."""
-    random = np.random.RandomState(3)  # noqa: NPY002 its stream is the same in all versions of numpy
+    random = np.random.RandomState(3)  # its stream is the same in all versions of numpy
     shape = (13, 24, 27)
     k, j, i = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     radius = np.sqrt((k / 0.8) ** 2 + (j / 0.7) ** 2 + (i / 0.75) ** 2)
@@ -47,12 +47,12 @@ def picture(case: str) -> tuple[np.ndarray, np.ndarray, tuple[float, float, floa
 
 def measure(case: str) -> dict[str, float]:
     """Return PyRadiomics's features of one case."""
-    import SimpleITK as sitk
+    import SimpleITK
     from radiomics import featureextractor, setVerbosity
 
     setVerbosity(60)
     hu, mask, (k, j, i) = picture(case)
-    image, region = sitk.GetImageFromArray(hu), sitk.GetImageFromArray(mask.astype(np.uint8))
+    image, region = SimpleITK.GetImageFromArray(hu), SimpleITK.GetImageFromArray(mask.astype(np.uint8))
     for volume in (image, region):
         volume.SetSpacing((i, j, k))
     told = CASES[case]
@@ -80,9 +80,9 @@ def measure(case: str) -> dict[str, float]:
 
 def main() -> None:
     import radiomics
-    import SimpleITK as sitk
+    import SimpleITK
 
-    versions = {"pyradiomics": radiomics.__version__, "numpy": np.__version__, "simpleitk": sitk.__version__}
+    versions = {"pyradiomics": radiomics.__version__, "numpy": np.__version__, "simpleitk": SimpleITK.__version__}
     written = {"versions": versions, "cases": {case: measure(case) for case in CASES}}
     Path(sys.argv[1]).write_text(json.dumps(written, separators=(",", ":")).replace('},"', '},\n"') + "\n")
 

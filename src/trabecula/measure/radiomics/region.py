@@ -159,10 +159,12 @@ def resampled(
     at = np.stack(np.meshgrid(*places, indexing="ij"))
     order: Literal[1, 3] = 1 if interpolation == "linear" else 3
     intensities = map_coordinates(source.intensities, at, order=order, mode="nearest")
-    shape_mask = map_coordinates(source.shape_mask.astype(np.float64), at, order=1, mode="nearest") >= 0.5
+    shape_mask = map_coordinates(source.shape_mask.astype(np.float64), at, order=1, mode="nearest") >= _HALF
     return remade(region, spacing, np.round(intensities) if rounded else intensities, shape_mask)
 
 
+_HALF = 0.5 - 5e-7
+"""Halves are frequent, as where 1 mm becomes 2 mm, and must not depend on rounding."""
 _SPLINE_VOXELS = 24
 """Beyond it a voxel's weight in a cubic spline is below 1e-13."""
 
