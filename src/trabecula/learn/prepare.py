@@ -145,7 +145,7 @@ def _without_marks(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     islands, _ = ndimage.label(pixels > (low + high) / 2)
     widest = _MARK_SIDE * min(pixels.shape)
     cleaned = pixels.copy()
-    for rows, columns in ndimage.find_objects(islands):
+    for rows, columns in filter(None, ndimage.find_objects(islands)):
         if max(rows.stop - rows.start, columns.stop - columns.start) > widest:
             continue
         around = tuple(slice(max(0, side.start - _MARK_RIM), side.stop + _MARK_RIM) for side in (rows, columns))
