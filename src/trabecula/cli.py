@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trabecula.case import Case
     from trabecula.cohort import Cohort
-    from trabecula.system import Model, System
+    from trabecula.system import Model, Progress, System
 
 app = typer.Typer(
     name="trabecula",
@@ -40,6 +40,14 @@ class Size(StrEnum):
     paper = "paper"
     small = "small"
     tiny = "tiny"
+
+
+class StoredAs(StrEnum):
+    """Formats of a phantom's images."""
+
+    dicom = "dicom"
+    nifti = "nifti"
+    png = "png"
 
 
 class ProtocolName(StrEnum):
@@ -66,6 +74,10 @@ TargetOption = Annotated[
 SizeOption = Annotated[Size, typer.Option(help="`paper`: as published; `small`: for a laptop; `tiny`: for tests.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; see `trabecula show ID`.")
+]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="NAME=VALUE", help="Change a setting of the phantom cohort, such as shortcut=1."),
 ]
 PatientsOption = Annotated[int | None, typer.Option(help="Number of patients of a phantom cohort.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same answer.")]
@@ -136,6 +148,7 @@ def check(
     picture: Annotated[Path | None, typer.Option(help="Write a contact sheet of duplicates and conflicts.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     seed: SeedOption = 0,
+    with_: WithOption = None,
 ) -> None:
     """Look before learning: unreadable files, duplicates, double labels, missing values, acquisition shortcuts.
 
@@ -144,7 +157,7 @@ def check(
     from trabecula import findings
 
     with progress_bar() as progress:
-        opened = _open(cohort, data, n=patients, target=target, seed=seed)
+        opened = _open(cohort, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
         found = findings.check(opened, target=target, seed=seed, progress=progress)
     if picture is not None:
         findings.picture(opened, found, picture)
@@ -171,6 +184,7 @@ def evaluate(
     patients: PatientsOption = None,
     baselines: Annotated[bool, typer.Option(help="Stand the baselines beside the systems.")] = True,
     jobs: Annotated[int | None, typer.Option(help="Fits side by side; all cores by default.")] = None,
+    with_: WithOption = None,
 ) -> None:
     """Compare systems on one cohort and write the report: report.json, predictions.csv, splits.csv, index.html."""
     from trabecula.evaluation import evaluate as judge
@@ -180,7 +194,8 @@ def evaluate(
     recipes = [_system(id_, size, target, set_) for id_ in systems]
     rule = Protocol(name=protocol.value, folds=folds, seed=seed)
     with progress_bar() as progress:
-        opened = _open(_named(cohort, recipes[0]), data, n=patients, target=target, seed=seed)
+        named = _named(cohort, recipes[0])
+        opened = _open(named, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
         report = judge(recipes, opened, protocol=rule, baselines=baselines, jobs=jobs, progress=progress)
         report.save(out)
     _tell(report, out)
@@ -199,6 +214,7 @@ def fit(
     seed: SeedOption = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, auto.")] = "cpu",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
+    with_: WithOption = None,
 ) -> None:
     """Fit one system to a whole cohort and save the model."""
     from trabecula.cohort import fitted_to
@@ -206,7 +222,8 @@ def fit(
     _free(out)
     recipe = _system(system, size, target, set_)
     with progress_bar() as progress:
-        opened = _open(_named(cohort, recipe), data, n=patients, target=target, seed=seed)
+        named = _named(cohort, recipe)
+        opened = _open(named, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
         cases = fitted_to(opened.cases, recipe.inputs())
         model = recipe.fit(cases, seed=seed, progress=progress, device=device, precision=precision)
         model.save(out)
@@ -219,11 +236,12 @@ def predict(
     inputs: Annotated[list[str], typer.Argument(metavar="FILE...|COHORT", help="Images, or one cohort.")],
     data: DataOption = None,
     patients: PatientsOption = None,
+    with_: WithOption = None,
     format_: FormatOption = Format.table,
 ) -> None:
     """Answer files with one image each, or every case of a cohort (several views, a table)."""
-    loaded, cases = _loaded(model, inputs, data, patients)
     with progress_bar() as progress:
+        loaded, cases = _loaded(model, inputs, data, patients, with_, progress)
         answers = loaded.predict(cases, progress=progress)
     show_rows(_told(cases, answers), format_, title=f"{loaded.system.id()} (a finding prompts DXA; not a diagnosis)")
 
@@ -236,13 +254,15 @@ def explain(
     case: Annotated[str | None, typer.Option(help="Id of the case, when FILE is a cohort.")] = None,
     data: DataOption = None,
     patients: PatientsOption = None,
+    with_: WithOption = None,
 ) -> None:
     """Show what an answer rests on: a heat map over the image, and numbers."""
     import json
 
     from trabecula import explanation
 
-    loaded, cases = _loaded(model, [file], data, patients)
+    with progress_bar() as progress:
+        loaded, cases = _loaded(model, [file], data, patients, with_, progress)
     chosen = next((each for each in cases if each.id == case), None) if case else cases[0]
     if chosen is None:
         raise ValueError(f"{file} has no case {case!r}; its first is {cases[0].id!r}")
@@ -268,19 +288,55 @@ def selftest(
     patients: Annotated[int, typer.Option(help="Number of phantom patients.")] = 60,
     only: Annotated[list[str] | None, typer.Option(help="Run these checks only.")] = None,
     seed: SeedOption = 0,
+    with_: WithOption = None,
 ) -> None:
     """Run the checks that every system must pass, each of which names the disaster it prevents."""
     from trabecula.selftest import run_checks
 
     recipe = _system(system, size, None, None)
     with progress_bar() as progress:
-        opened = _open(_named(cohort, recipe), None, n=patients, target=None, seed=seed)
+        opened = _open(_named(cohort, recipe), None, n=patients, target=None, seed=seed, with_=with_, progress=progress)
         outcomes = run_checks(recipe, opened.cases, only=tuple(only or ()), progress=progress)
     rows = [
         {"check": o.check, "status": o.status, "seconds": round(o.seconds, 1), "message": o.message} for o in outcomes
     ]
     show_rows(rows, Format.table, title=f"{system} at {size.value}")
     raise typer.Exit(1 if any(o.status == "failed" for o in outcomes) else 0)
+
+
+@app.command()
+def phantom(
+    cohort: Annotated[str, typer.Argument(help="A phantom cohort of `trabecula cohorts`.")],
+    out: Annotated[Path, typer.Option(help="A folder for the cohort; one that was interrupted is finished.")],
+    n: Annotated[int | None, typer.Option("--n", help="Number of patients; the cohort's own by default.")] = None,
+    seed: SeedOption = 0,
+    form: Annotated[
+        StoredAs | None,
+        typer.Option("--as", help="How images are stored; by default png for pictures, nifti for anything else."),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", "--set", metavar="NAME=VALUE", help="Change a setting of the cohort."),
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a contact sheet of the first patients.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Patients side by side; all cores by default.")] = None,
+) -> None:
+    """Make patients whose bone is known, with their images, as a cohort on disk. The same call goes on where it ended.
+
+    For example: `trabecula phantom phantom_knee_xray --n 100 --seed 0 --out knees --as dicom`.
+    """
+    from trabecula import contact_sheet
+    from trabecula.card import cohort_card
+    from trabecula.cohort_files import write_cohort
+
+    if not cohort_card(cohort).made:
+        raise ValueError(f"{cohort} is a public set: nothing is made. `trabecula cohorts` lists the phantoms")
+    with progress_bar() as progress:
+        opened = _open(cohort, None, n=n, target=None, seed=seed, with_=with_, progress=progress)
+        written = write_cohort(opened, out, form=form.value if form else None, jobs=jobs, progress=progress)
+    if picture is not None:
+        contact_sheet.draw_first(opened.cases, picture)
+    console.print(str(written), highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -315,20 +371,25 @@ def main() -> None:
 
 
 def _system(id_: str, size: Size, target: str | None, changes: Sequence[str] | None) -> System:
-    import json
-
     from trabecula.system import get_system
+
+    return get_system(id_, size=size.value, targets=(target,) if target else (), settings=_settings("--set", changes))
+
+
+def _settings(option: str, changes: Sequence[str] | None) -> dict[str, Any]:
+    """Read NAME=VALUE, where a value is JSON or, failing that, text."""
+    import json
 
     settings: dict[str, Any] = {}
     for change in changes or ():
         name, equals, value = change.partition("=")
         if not equals:
-            raise ValueError(f"--set wants NAME=VALUE; got {change!r}")
+            raise ValueError(f"{option} wants NAME=VALUE; got {change!r}")
         try:
             settings[name] = json.loads(value)
         except json.JSONDecodeError:
             settings[name] = value
-    return get_system(id_, size=size.value, targets=(target,) if target else (), settings=settings)
+    return settings
 
 
 def _named(cohort: str, system: System) -> str:
@@ -341,14 +402,29 @@ def _named(cohort: str, system: System) -> str:
     return cohort_for([n for n in names if n not in inputs.optional], [t.id for t in system.predicts])
 
 
-def _open(name: str, data: Path | None, *, n: int | None, target: str | None, seed: int) -> Cohort:
+def _open(
+    name: str,
+    data: Path | None,
+    *,
+    n: int | None,
+    target: str | None,
+    seed: int,
+    with_: Sequence[str] | None,
+    progress: Progress,
+) -> Cohort:
     from trabecula.cohort import open_cohort
 
-    return open_cohort(name, data=data, target=target, n=n, seed=seed)
+    settings = _settings("--with", with_)
+    return open_cohort(name, data=data, target=target, n=n, seed=seed, settings=settings, progress=progress)
 
 
 def _loaded(
-    model: Path, inputs: Sequence[str], data: Path | None, patients: int | None
+    model: Path,
+    inputs: Sequence[str],
+    data: Path | None,
+    patients: int | None,
+    with_: Sequence[str] | None,
+    progress: Progress,
 ) -> tuple[Model, Sequence[Case]]:
     """Return a model and the cases that the words on the command line mean."""
     from trabecula.cohort import cases_from_files, fitted_to, names_cohort
@@ -357,7 +433,8 @@ def _loaded(
     loaded = Model.load(model)
     declared = loaded.system.inputs()
     if len(inputs) == 1 and names_cohort(inputs[0]):
-        return loaded, fitted_to(_open(inputs[0], data, n=patients, target=None, seed=0).cases, declared)
+        opened = _open(inputs[0], data, n=patients, target=None, seed=0, with_=with_, progress=progress)
+        return loaded, fitted_to(opened.cases, declared)
     return loaded, cases_from_files([Path(name) for name in inputs], declared)
 
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from trabecula.target import Target
 
 DATA_VARIABLE = "TRABECULA_DATA"
-_CARD = "cohort.yaml"
+UNFINISHED = "unfinished.json"
+"""A folder with this file is a cohort that is still being written."""
+CARD = "cohort.yaml"
 _ACQUISITION = "acquisition.csv"
 
 
@@ -98,6 +100,8 @@ def open_cohort(
         if not path.name.endswith(MANIFEST_ENDINGS):
             raise ValueError(f"{path}: a cohort is a folder or a manifest ({', '.join(MANIFEST_ENDINGS)})")
         return _from_manifest(path)
+    if (path / UNFINISHED).exists():
+        raise ValueError(f"{path}: is not whole yet; the same `trabecula phantom` again writes what is missing")
     for ending in MANIFEST_ENDINGS:
         if (path / f"manifest{ending}").exists():
             return _from_manifest(path / f"manifest{ending}")
@@ -303,8 +307,8 @@ def _acquisition(path: Path) -> dict[str, dict[str, str]]:
 
 def _card_of(folder: Path, name: str, cases: Sequence[Case], *, patients_known: bool | None = None) -> CohortCard:
     """Return the card beside the data, or one that says what can be seen and that the rest is not known."""
-    if (folder / _CARD).exists():
-        return read_card(folder / _CARD, CohortCard)
+    if (folder / CARD).exists():
+        return read_card(folder / CARD, CohortCard)
     images = {role for case in cases for role in case.images}
     known = patients_known if patients_known is not None else any(case.patient != case.id for case in cases)
     modalities: set[Any] = {ROLES[role].modality for role in images} - {"any"}

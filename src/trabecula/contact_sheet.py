@@ -1,4 +1,4 @@
-"""A contact sheet: pictures that occur twice side by side, where people would rather look than read."""
+"""Contact sheets: pictures that occur twice, or the first ones, where people would rather look than read."""
 
 from __future__ import annotations
 
@@ -59,6 +59,27 @@ def draw(
     sheet.save(path, format="PNG")
 
 
+def draw_first(cases: Sequence[Case], path: Path) -> None:
+    """Write the first image of the first 24 cases into a PNG, with their labels.
+
+    Raises `OSError` when the file cannot be written.
+    """
+    from PIL import Image as Pictures  # noqa: PLC0415
+    from PIL import ImageDraw  # noqa: PLC0415
+
+    shown = cases[: 4 * _ACROSS]
+    width, height = _SIDE + _GAP, _SIDE + 2 * _LINE + _GAP
+    rows = -(-len(shown) // _ACROSS)
+    sheet = Pictures.new("RGB", (_ACROSS * width + _GAP, rows * height + _GAP), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for number, case in enumerate(shown):
+        left, top = _GAP + number % _ACROSS * width, _GAP + number // _ACROSS * height
+        sheet.paste(_small(case), (left, top))
+        pen.text((left, top + _SIDE), case.id[-36:], fill=_INK)
+        pen.text((left, top + _SIDE + _LINE), _label(case), fill=_INK)
+    sheet.save(path, format="PNG")
+
+
 def _places(widths: Sequence[int]) -> list[tuple[int, int]]:
     """Return row and column of each group, which take as many columns as they are wide."""
     places, row, column = [], 0, 0
@@ -89,7 +110,7 @@ def _small(case: Case) -> Picture:
 
 def _label(case: Case) -> str:
     told = [_grade(target, truth) for target, truth in case.truth.items() if not isinstance(truth, Source)]
-    return ", ".join(told)[:36] or "no label"
+    return ", ".join(dict.fromkeys(told))[:36] or "no label"
 
 
 def _grade(target: str, truth: Any) -> str:

@@ -7,6 +7,7 @@ row and column order of pictures) end in the two readers of this file, those of 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import zlib
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,10 @@ Space = Literal["patient", "detector"]
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 VOLUME_ENDINGS = (".nii", ".nii.gz")
+NOTE = "trabecula"
+"""Under this key PNG and NIfTI files of `trabecula.image_files` say unit, space and names, which the formats cannot."""
+NOTE_CODE = 6
+"""Code of the NIfTI extension that holds the note: plain text."""
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's mode L
 _OTHER_COLOURS = ("P", "PA", "CMYK", "YCbCr", "HSV", "LAB")
@@ -181,10 +186,20 @@ class FileSource:
         return replace(image, unit=self.unit)
 
 
+def _noted(note: str | bytes | None) -> dict[str, Any]:
+    """Return what a file says about its own values in our note; nothing without one."""
+    try:
+        told = json.loads(note or "")[NOTE]
+        return {"unit": told["unit"], "space": told["space"], "names": {int(v): n for v, n in told["names"].items()}}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
 def read_picture(path: Path) -> Image:
     """Read PNG, JPEG, TIFF or BMP as `[1, j, i]` in stored values, colours as their luminance (ITU-R BT.601).
 
-    The space is the detector's and the spacing unknown: a picture says neither. An EXIF orientation is applied.
+    The space is the detector's and the spacing unknown: a picture says neither. An EXIF orientation is applied. Names
+    of labels are read where our own note tells them.
     Raises `ValueError` that names the file when it is missing, truncated, no picture or several in one.
     """
     from PIL import Image as Picture  # noqa: PLC0415 keeps `import trabecula` light
@@ -195,6 +210,7 @@ def read_picture(path: Path) -> Image:
             if (pages := getattr(opened, "n_frames", 1)) > 1 and opened.format != "MPO":  # a camera adds a preview
                 raise ValueError(f"it holds {pages} pictures: split it")
             opened.load()
+            names = _noted(opened.info.get(NOTE)).get("names", {})
             picture = ImageOps.exif_transpose(opened)
             if picture.mode in _OTHER_COLOURS:
                 picture = picture.convert("RGB")
@@ -210,12 +226,13 @@ def read_picture(path: Path) -> Image:
         pixels = np.rint(pixels).astype(np.uint8)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
-    return _named(path, lambda: Image(voxels=pixels[None], unit="stored", space="detector"))
+    return _named(path, lambda: Image(voxels=pixels[None], unit="stored", space="detector", names=names))
 
 
 def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
     """Read a NIfTI volume; its RAS affine becomes LPS mm and its axes i, j, k become `[k, j, i]`.
 
+    A file that says its own unit, space and names in our note is believed before `unit`.
     Raises `ValueError` that names the file when it cannot be read, has more than three dimensions, a skewed affine,
     colours or NaN.
     """
@@ -227,6 +244,7 @@ def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
         if not isinstance(loaded, nibabel.Nifti1Image):  # NIfTI-2 is one as well
             raise ValueError("no volume in it")
         stored = np.asanyarray(loaded.dataobj)
+        notes = [_noted(e.get_content()) for e in loaded.header.extensions if e.get_code() == NOTE_CODE]
         mm = _MM.get(loaded.header.get_xyzt_units()[0], 1.0)  # type: ignore[no-untyped-call]
     except (
         OSError, EOFError, nibabel.filebasedimages.ImageFileError, HeaderDataError, ValueError, LookupError,
@@ -247,10 +265,11 @@ def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise ValueError(f"{path}: its affine is skewed (gantry tilt?); resample it to an orthogonal grid first")
     (i, j, k), (x, y, z) = spacing, lps[:3, 3]
+    said = {"unit": unit} | next(filter(None, notes), {})
     return _named(
         path,
         lambda: Image(
-            voxels=stored.T, unit=unit, spacing=(k, j, i), origin=(x, y, z), direction=tuple(axes.T[::-1].tolist())
+            voxels=stored.T, spacing=(k, j, i), origin=(x, y, z), direction=tuple(axes.T[::-1].tolist()), **said
         ),
     )
 

@@ -162,6 +162,8 @@ def image_source(path: Path, role: str) -> Source:
 
     Raises `ValueError` when it is not there.
     """
+    if ROLES[role].mask and path.is_file():
+        return _label_source(path)
     if path.is_dir() or _is_dicom(path):
         from trabecula.dicom import DicomSource  # noqa: PLC0415
 
@@ -175,6 +177,20 @@ def image_source(path: Path, role: str) -> Source:
     if unit == "HU" and path.suffix.lower() in PICTURE_ENDINGS:
         raise ValueError(f"{path}: a picture holds no Hounsfield units, which {role} needs: bring DICOM or NIfTI")
     return FileSource(path, unit)
+
+
+def _label_source(path: Path) -> Source:
+    """Return where a label map comes from: a DICOM SEG, a picture or a NIfTI volume.
+
+    Raises `ValueError` when it is not there.
+    """
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file")
+    if _is_dicom(path):
+        from trabecula.dicom import SegmentationSource  # noqa: PLC0415
+
+        return SegmentationSource(path)
+    return FileSource(path, "label")
 
 
 def _is_dicom(path: Path) -> bool:
@@ -201,9 +217,7 @@ def _truth(name: str, value: Any, folder: Path) -> Any:
     target, _, part = name.partition(".")
     row = get_target(target)
     if row.kind == "label_map":
-        if not (folder / str(value)).exists():
-            raise ValueError(f"{folder / str(value)}: there is no such file")
-        return FileSource(folder / str(value), "label")
+        return _label_source(folder / str(value))
     if row.classifies:
         if str(value) in row.grades:
             return row.grades.index(str(value))

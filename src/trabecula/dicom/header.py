@@ -35,7 +35,6 @@ _GROUPS = {
     "model": ("ManufacturerModelName",),
 }
 """What the groups of a case tell about the machine, whatever the modality."""
-_SIDES = {"left": "L", "l": "L", "right": "R", "r": "R"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +45,15 @@ class About:
     case: Case
     exam: str
     """Tells one examination from all others; images that share it lie in one study."""
+    side: str = ""
+    """Of the body: `L`, `R`, or empty where nobody says."""
     series: int = 1
     """Number of the series in its study."""
 
     def uid(self, *names: object) -> UID:
         """Name something of this examination, always alike (PS3.5 B.2: a UUID under 2.25)."""
-        told = "/".join(map(str, (self.exam, self.role, *names)))
+        told = "/".join(map(str, (self.exam, self.case.id, self.role, *names)))
         return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, told).int}")
-
-    @property
-    def side(self) -> str:
-        """`L` or `R`, where the part or the groups of the case tell; else empty."""
-        told = (self.case.groups.get("side", ""), *self.case.part.replace("_", " ").split())
-        return next((_SIDES[word.lower()] for word in told if word.lower() in _SIDES), "")
 
     def group(self, *names: str) -> str:
         """Return the first of these groups that the case has; empty where it has none."""

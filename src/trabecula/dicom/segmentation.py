@@ -41,10 +41,10 @@ def write_segmentation(mask: Image, place: Path, about: About, *, of: Path) -> P
     files = sorted(of.iterdir()) if of.is_dir() else [of]
     sources = [dcmread(path, stop_before_pixels=True) for path in files]
     if mask.shape != (len(sources), sources[0].Rows, sources[0].Columns):
-        raise ValueError(f"{about.role} of {mask.shape} voxels does not lie on the grid of {of.name}: choose NIfTI")
+        raise ValueError(f"{about.role} of {mask.shape} voxels does not lie on the grid of {of.name}: choose nifti")
     values = sorted({*np.unique(mask.voxels).tolist(), *mask.names} - {0})
     if not values:
-        raise ValueError(f"{about.role} of case {about.case.id} is empty and has no names: choose NIfTI")
+        raise ValueError(f"{about.role} is empty and has no names: choose nifti")
     segments = np.stack([mask.voxels == value for value in values], axis=-1)
     file = Segmentation(
         source_images=sources,

@@ -45,21 +45,22 @@ _UCUM = {"g/cm2": Code("g/cm2", "UCUM", "gram per square centimeter"), "log": Co
 _REGIONS = {
     "knee": ("KNEE", codes.SCT.Knee),
     "hip": ("HIP", codes.SCT.HipJoint),
-    "femur": ("HIP", codes.SCT.HipJoint),
     "pelvis": ("PELVIS", codes.SCT.Pelvis),
     "lumbar": ("LSPINE", codes.SCT.LumbarSpine),
     "vertebra": ("LSPINE", codes.SCT.LumbarSpine),
+    "spine_xray_ap": ("LSPINE", codes.SCT.LumbarSpine),
+    "spine_dxa": ("LSPINE", codes.SCT.LumbarSpine),
     "spine": ("SPINE", codes.SCT.Spine),
     "hand": ("HAND", codes.SCT.Hand),
     "chest": ("CHEST", codes.SCT.Chest),
     "abdomen": ("ABDOMEN", codes.SCT.Abdomen),
     "wrist": ("WRIST", codes.SCT.WristJoint),
     "forearm": ("FOREARM", codes.SCT.Forearm),
-    "whole": ("WHOLEBODY", codes.SCT.EntireBody),
     "periapical": ("JAW", codes.SCT.Mandible),
     "panoramic": ("JAW", codes.SCT.JawRegion),
+    "": ("WHOLEBODY", codes.SCT.EntireBody),
 }
-"""By a word of the role: BodyPartExamined (PS3.16 annex L) and the region's code."""
+"""By how a role begins, the first that fits: BodyPartExamined (PS3.16 annex L) and the region's code."""
 _PAIRED = ("knee", "hip", "hand", "wrist", "forearm")
 
 
@@ -77,7 +78,7 @@ def write_image(image: Image, place: Path, about: About) -> Path:
         return _film(image, place, about)
     if flat and modality == "dxa" and image.unit in ("stored", *_UCUM):
         return _densitometry(image, place, about)
-    raise ValueError(f"{about.role} in {image.unit}, {image.shape}, has no usual form in DICOM: choose NIfTI")
+    raise ValueError(f"{about.role} in {image.unit}, {image.shape}, has no usual form in DICOM: choose nifti")
 
 
 # Volumes --------------------------------------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ def _ct(image: Image, place: Path, about: About) -> Path:
     hu = np.rint(image.voxels)
     low, high = float(hu.min()), float(hu.max())
     if low < -32768 or high > 32767:
-        raise ValueError(f"{about.role} goes from {low:g} to {high:g} HU, beyond what 16 bits hold: choose NIfTI")
+        raise ValueError(f"{about.role} goes from {low:g} to {high:g} HU, beyond what 16 bits hold: choose nifti")
     usual = _SCANNER_HU[0] <= low and high <= _SCANNER_HU[1]
     kind, bits, intercept = (np.uint16, 12, _SCANNER_HU[0]) if usual else (np.int16, 16, 0)
     place.mkdir()
@@ -112,7 +113,7 @@ def _mr(image: Image, place: Path, about: About) -> Path:
         _put_in_patient(file, image, about, number)
         file.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
         file.ScanningSequence, file.SequenceVariant, file.ScanOptions, file.MRAcquisitionType = "SE", "NONE", "", "2D"
-        file.RepetitionTime, file.EchoTime = about.group("repetition_ms"), about.group("echo_ms")
+        file.RepetitionTime, file.EchoTime = about.group("tr_ms"), about.group("te_ms")
         file.MagneticFieldStrength, file.EchoTrainLength = about.group("field_t"), 1
         file.WindowCenter, file.WindowWidth = number_text(brightest / 2), number_text(brightest)
         put_pixels(file, pixels, 8 * pixels.dtype.itemsize)
@@ -131,7 +132,7 @@ def _put_in_patient(file: FileDataset, image: Image, about: About, number: int) 
     file.ImagePositionPatient = number_texts(image.origin + (number - 1) * step * axis)
     file.ImageOrientationPatient = number_texts([*across, *down])
     file.PixelSpacing = number_texts([rows_mm, columns_mm])
-    file.SliceThickness = number_text(float(about.group("slice_thickness_mm") or step))
+    file.SliceThickness = number_text(float(about.group("slice_mm", "slice_thickness_mm") or step))
     file.SpacingBetweenSlices = number_text(step)
     _put_region(file, about)
 
@@ -143,7 +144,7 @@ def _whole_numbers(image: Image, about: About) -> NDArray[Any]:
     for kind in (np.uint8, np.uint16, np.int16):
         if whole and np.iinfo(kind).min <= values.min() and values.max() <= np.iinfo(kind).max:
             return values.astype(kind)
-    raise ValueError(f"{about.role} holds values that are no whole numbers within 16 bits: choose NIfTI")
+    raise ValueError(f"{about.role} holds values that are no whole numbers within 16 bits: choose nifti")
 
 
 # Radiographs ----------------------------------------------------------------------------------------------------------
@@ -153,9 +154,9 @@ def _film(image: Image, place: Path, about: About) -> Path:
     """Write a radiograph: DX or IO, For Presentation."""
     pixels = _whole_numbers(image, about)
     if pixels.dtype.kind == "i":
-        raise ValueError(f"{about.role} holds negative values, which no radiograph has: choose NIfTI")
+        raise ValueError(f"{about.role} holds negative values, which no radiograph has: choose nifti")
     if image.spacing is None:
-        raise ValueError(f"{about.role} has no spacing, which a radiograph in DICOM needs: choose PNG")
+        raise ValueError(f"{about.role} has no spacing, which a radiograph in DICOM needs: choose png")
     intraoral = about.role == "periapical"
     storage = DigitalIntraOralXRayImageStorageForPresentation if intraoral else DigitalXRayImageStorageForPresentation
     modality = {"periapical": "IO", "panoramic": "PX"}.get(about.role, "DX")
@@ -178,14 +179,16 @@ def _film(image: Image, place: Path, about: About) -> Path:
 
 def _put_region(file: FileDataset, about: About) -> None:
     """Say what part of the body is shown, and of which side."""
-    word = next(word for word in (*about.role.split("_"), "whole") if word in _REGIONS)
-    file.BodyPartExamined, region = _REGIONS[word]
+    begin = next(begin for begin in _REGIONS if about.role.startswith(begin))
+    file.BodyPartExamined, region = _REGIONS[begin]
     file.AnatomicRegionSequence = [coded(region)]
     if file.Modality == "IO":
         file.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [coded(codes.SCT.FirstMolarRegion)]
     if file.Modality in ("CT", "MR"):
+        if begin in _PAIRED:
+            file.Laterality = about.side
         return
-    if word in _PAIRED and not about.side:
+    if begin in _PAIRED and not about.side:
         raise ValueError(
             f"case {about.case.id}: DICOM needs the side of {about.role}, which part or group `side` tells"
         )
@@ -193,10 +196,12 @@ def _put_region(file: FileDataset, about: About) -> None:
 
 
 def _put_view(file: FileDataset, about: About) -> None:
+    """Say from where the beam came: AP, or lateral with the left side at the detector; a dental film has neither."""
     lateral = about.role.endswith("lateral")
-    file.ViewPosition = "LL" if lateral else "AP"
-    file.ViewCodeSequence = [coded(codes.SCT.LeftLateral if lateral else codes.SCT.AnteroPosterior)]
     file.PatientOrientation = ["P", "F"] if lateral else ["L", "F"]
+    if file.Modality == "DX":
+        file.ViewPosition = "LL" if lateral else "AP"
+        file.ViewCodeSequence = [coded(codes.SCT.LeftLateral if lateral else codes.SCT.AnteroPosterior)]
 
 
 # Densitometry ---------------------------------------------------------------------------------------------------------
