@@ -163,4 +163,6 @@ def _plain(value: Any) -> Any:
 
 
 def _missing(value: object) -> bool:
+    if isinstance(value, float):  # most are: an abstract class takes five times as long to ask
+        return math.isnan(value)
     return value is None or (isinstance(value, str) and not value) or (isinstance(value, Real) and math.isnan(value))

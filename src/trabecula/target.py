@@ -487,6 +487,7 @@ VARIABLES = {
         Variable(id="weight_kg", title="Weight", unit="kg", low=25, high=300),
         Variable(id="bmi_kg_m2", title="Body mass index", unit="kg/m2", low=10, high=140),
         Variable(id="waist_cm", title="Waist", unit="cm", low=40, high=200),
+        Variable(id="body_fat_percent", title="Fat in body mass", unit="%", low=2, high=75),
         Variable(id="weight_10_years_ago_kg", title="Weight ten years ago", unit="kg", low=25, high=300),
         Variable(id="bmd_femoral_neck_g_cm2", title="Areal BMD, femoral neck", unit="g/cm2", low=0.1, high=2.5),
         Variable(id="bmd_total_hip_g_cm2", title="Areal BMD, total hip", unit="g/cm2", low=0.1, high=2.5),

@@ -9,7 +9,6 @@ from trabecula.card import cohort_card
 from trabecula.cohort import open_cohort
 from trabecula.cohorts.phantom_fracture_table.cohort import SETTINGS, make
 from trabecula.metrics import auc_interval
-from trabecula.phantom.fracture import GRADIENT
 from trabecula.target import VARIABLES, get_target
 
 
@@ -35,17 +34,34 @@ def test_a_case_does_not_depend_on_order_or_number():
     assert make(3, 5, SETTINGS).table != backwards[3].table
 
 
-def test_outcomes_agree_and_are_enough(cases):
-    events = [case.truth["time_to_any_fracture"].event for case in cases]
-    assert events.count(1) >= 100
-    assert events.count(2) >= 20
+def test_there_are_a_hundred_of_every_fracture_by_default():
+    counted = dict.fromkeys(("time_to_any_fracture", "time_to_hip_fracture", "time_to_vertebral_fracture"), 0)
+    for case in open_cohort("phantom_fracture_table", seed=0).cases:
+        for target in counted:
+            counted[target] += target in case.truth and case.truth[target].event == 1
+    assert min(counted.values()) >= 100
+
+
+def test_truth_agrees_with_itself_and_with_its_population(cases):
+    assert [case.truth["fragility_fracture"] for case in cases].count(1) >= 100
     for case in cases:
-        outcome = case.truth["time_to_any_fracture"]
-        assert case.truth["fragility_fracture"] == int(outcome.event == 1)
-        assert 0 < outcome.years <= 10
-        assert outcome.event or outcome.years >= 2.5
-        assert case.truth["past_fracture"] == case.table["previous_fracture"]
-        assert case.truth["osteoporosis_dxa"] == int(case.truth["who_class_dxa"] == 2)
+        truth, woman, age = case.truth, case.table["sex"] == "female", case.table["age_years"]
+        assert ("time_to_any_fracture" in truth) == ("time_to_hip_fracture" in truth) == (age >= 50)
+        if age >= 50:
+            first = truth["time_to_any_fracture"]
+            assert truth["fragility_fracture"] == int(first.event == 1)
+            assert 0 < first.years <= 10
+            assert first.event or first.years >= 2.5
+        assert ("hip_fracture" in truth) == woman  # enriched: every woman is past the menopause
+        if woman and age >= 50:
+            assert truth["hip_fracture"] == int(truth["time_to_hip_fracture"].event == 1)
+        assert ("first_year_fracture" in truth) == (woman and age >= 55)
+        assert ("fracture_in_fallers" in truth) == bool(case.table["falls"])
+        assert ("subsequent_vertebral_fracture" in truth) == bool(truth["vertebral_fracture"])
+        assert truth["past_fracture"] == case.table["previous_fracture"]
+        assert truth["osteoporosis_dxa"] == int(truth["who_class_dxa"] == 2)
+        assert truth["osteoporosis_dxa"] == max(truth["osteoporosis_hip_dxa"], truth["osteoporosis_spine_dxa"])
+        assert truth["low_bone_mass_dxa"] == int(truth["t_score_lowest"] < -1)
 
 
 def test_without_enrichment_the_classes_are_only_where_they_are_defined():
@@ -56,6 +72,7 @@ def test_without_enrichment_the_classes_are_only_where_they_are_defined():
     assert not any("osteoporosis_dxa" in case.truth for case in young_men)
     labelled = [case for case in cases if "osteoporosis_dxa" in case.truth]
     assert 0.05 < np.mean([case.truth["osteoporosis_dxa"] for case in labelled]) < 0.18
+    assert min(case.table["age_years"] for case in cases) < 25
 
 
 def test_density_predicts_fracture_and_not_too_well(cases):
@@ -65,34 +82,23 @@ def test_density_predicts_fracture_and_not_too_well(cases):
     assert neck.high < 0.70
 
 
+def test_the_switch_of_strength_changes_fractures_and_no_bone():
+    chosen = {"strength": "bmd"}
+    bone, bmd = (open_cohort("phantom_fracture_table", n=1000, settings=each).cases for each in ({}, chosen))
+    assert [case.truth["bmd_lumbar"] for case in bone] == [case.truth["bmd_lumbar"] for case in bmd]
+    years = [[case.truth["fragility_fracture"] for case in each] for each in (bone, bmd)]
+    assert years[0] != years[1]
+    with pytest.raises(ValueError, match="bone or of bmd"):
+        open_cohort("phantom_fracture_table", n=1, settings={"strength": "steel"})
+
+
 def test_unknown_settings_are_named():
     with pytest.raises(KeyError, match="bone_shift"):
         open_cohort("phantom_fracture_table", n=1, settings={"bone_shft": 1})
 
 
-@pytest.mark.slow
 def test_twenty_thousand_take_seconds():
+    """The target is 2 s on one core of an idle machine; twice that is borne, for machines are not idle."""
     started = time.process_time()
     open_cohort("phantom_fracture_table", n=20_000, seed=1)
-    assert time.process_time() - started < 6
-
-
-@pytest.mark.slow
-def test_the_planted_gradient_can_be_found():
-    """Exponential regression (constant hazards) on age, sex and neck BMD: the ratio per SD within 3 standard errors."""
-    cases = open_cohort("phantom_fracture_table", n=20_000, seed=2, settings={"enriched": False}).cases
-    sex = np.array([float(case.table["sex"] == "male") for case in cases])
-    spread = np.where(sex == 1, 0.122, 0.117)
-    neck = np.array([-case.number("bmd_femoral_neck_g_cm2") for case in cases]) / spread
-    age = (np.array([case.number("age_years") for case in cases]) - 60) / 10
-    rows = np.stack([np.ones_like(sex), sex, age, age * sex, neck - neck.mean()], axis=1)
-    years = np.array([case.truth["time_to_any_fracture"].years for case in cases])
-    event = np.array([case.truth["fragility_fracture"] for case in cases], dtype=float)
-    effects = np.array([np.log(event.sum() / years.sum()), 0, 0, 0, 0])
-    for _ in range(20):
-        expected = years * np.exp(rows @ effects)
-        information = rows.T @ (rows * expected[:, None])
-        effects = effects + np.linalg.solve(information, rows.T @ (event - expected))
-    error = np.sqrt(np.linalg.inv(information)[4, 4])
-    assert abs(effects[4] - np.log(np.mean(GRADIENT))) < 3 * error
-    assert error < 0.05
+    assert time.process_time() - started < 4

@@ -1,6 +1,7 @@
 """Health: risk factors, history and laboratory values, drawn given age, sex, body and bone.
 
-Shares with the mark N are logistic fits in age (examination weights, each sex alone, from 40 on) on NHANES 2007-2008.
+Shares with the mark N are logistic fits in age (examination weights, each sex alone, from 20 on, the trend the mean of
+both) on NHANES 2007-2008, by `bench/fit_population.py`.
 The other numbers are recalled orders of magnitude, planted and not fitted: a study of these values is a study of our
 choices. None of them moved the bone; only previous fracture and trabecular bone score depend on it.
 """
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 
 # Share at 60 years of women and of men, odds ratio a decade.
 _YES = {
-    "mother_hip_fracture": (0.075, 0.069, 1.46),  # N
-    "father_hip_fracture": (0.024, 0.031, 1.15),  # N
-    "ever_smoked": (0.416, 0.603, 1.10),  # N, the sexes differ in trend
-    "glucocorticoids": (0.076, 0.053, 1.08),  # N
-    "arthritis": (0.447, 0.337, 1.66),  # N
-    "diabetes": (0.124, 0.136, 1.50),  # N
-    "heart_disease": (0.025, 0.073, 2.05),  # N
-    "liver_disease": (0.033, 0.049, 0.90),  # N
-    "alcohol_12_drinks": (0.579, 0.824, 0.78),  # N
+    "mother_hip_fracture": (0.067, 0.064, 1.56),  # N
+    "father_hip_fracture": (0.023, 0.030, 1.22),  # N
+    "ever_smoked": (0.409, 0.599, 1.10),  # N, the sexes differ in trend
+    "glucocorticoids": (0.072, 0.048, 1.27),  # N
+    "arthritis": (0.429, 0.323, 1.81),  # N
+    "diabetes": (0.113, 0.120, 1.60),  # N
+    "heart_disease": (0.022, 0.065, 2.06),  # N
+    "liver_disease": (0.030, 0.046, 1.14),  # N
+    "alcohol_12_drinks": (0.581, 0.827, 0.84),  # N
     "rheumatoid_arthritis": (0.015, 0.008, 1.30),
     "secondary_osteoporosis": (0.060, 0.050, 1.10),
     "hypertension": (0.500, 0.500, 1.70),
@@ -42,9 +43,9 @@ _YES = {
     "falls": (0.270, 0.210, 1.25),
     "needs_arms_to_stand": (0.120, 0.080, 1.80),
 }
-_STILL_SMOKING = (0.35, 0.30, 0.62)  # of those who ever smoked; N
-_PAST_FRACTURE = (0.126, 0.162, 1.00)  # hip, wrist or spine; N
-_PAST_FRACTURE_PER_SD = 1.38  # odds ratio per young SD of femoral-neck BMD below 0.75 g/cm2; N, the mean of both sexes
+_STILL_SMOKING = (0.362, 0.323, 0.61)  # of those who ever smoked; N
+_PAST_FRACTURE = (0.122, 0.174, 1.00)  # hip, wrist or spine; N
+_PAST_FRACTURE_PER_SD = 1.26  # odds ratio per young SD of femoral-neck BMD below 0.75 g/cm2; N, the mean of both sexes
 
 # Women at 60, men at 60, change a decade, SD; with `ln` these are of the logarithm.
 _VALUES = {
@@ -65,11 +66,8 @@ _VALUES = {
 _DECIMALS = {"haemoglobin_g_l": 0, "uric_acid_umol_l": 0, "alkaline_phosphatase_u_l": 0, "vitamin_d_nmol_l": 0}
 
 
-def health_columns(chance: Chance, bodies: Bodies, microarchitecture: Floats) -> Columns:
-    """Return the columns of risk factors and laboratory values by variable.
-
-    `microarchitecture` `[n]` is what bone has beyond its density, in SD: the trabecular bone score sees a part of it.
-    """
+def health_columns(chance: Chance, bodies: Bodies) -> Columns:
+    """Return the columns of risk factors and laboratory values by variable."""
     columns = {name: _yes(chance, name, _odds(bodies, row)) for name, row in _YES.items()}
     columns |= {name: _value(chance, name, bodies) for name in _VALUES}
     columns["smoking"] = columns["ever_smoked"] * _yes(chance, "smoking", _odds(bodies, _STILL_SMOKING))
@@ -82,7 +80,6 @@ def health_columns(chance: Chance, bodies: Bodies, microarchitecture: Floats) ->
     columns["glucose_mmol_l"] = (columns["glucose_mmol_l"] * (1 + 0.35 * columns["diabetes"])).round(1)
     pain = 12 + 30 * columns["arthritis"] + 12 * chance.normal("arthralgia_score")
     columns["arthralgia_score"] = pain.clip(0, 100).round()
-    columns["trabecular_bone_score"] = _trabecular_bone_score(chance, bodies, microarchitecture)
     return columns
 
 
@@ -102,7 +99,7 @@ def _value(chance: Chance, name: str, bodies: Bodies) -> Floats:
     value = np.where(bodies.sex == FEMALE, women, men) + per_decade * (bodies.age - 60) / 10
     value = value + spread * np.clip(chance.normal(name), -3.5, 3.5)
     value = np.exp(value) if scale == "ln" else value
-    return value.round(_DECIMALS.get(name, 2))
+    return np.asarray(value.round(_DECIMALS.get(name, 2)), dtype=np.float64)
 
 
 def _of_women(bodies: Bodies) -> Columns:
@@ -140,9 +137,12 @@ def _bilirubin(chance: Chance, columns: Mapping[str, Floats]) -> Columns:
     return {"bilirubin_direct_umol_l": direct, "bilirubin_indirect_umol_l": (total - direct).round(1)}
 
 
-def _trabecular_bone_score(chance: Chance, bodies: Bodies, microarchitecture: Floats) -> Floats:
-    """Return a score that falls with age and BMI and follows spine density (about 0.35) and microarchitecture (0.5)."""
+def trabecular_bone_score(chance: Chance, bodies: Bodies, quality: Floats) -> Floats:
+    """Return a score that falls with age and BMI and follows spine density (about 0.35) and quality (about 0.5).
+
+    `quality` `[n]` is what trabecular bone has beyond areal BMD, in SD.
+    """
     density = (bodies.bmd[:, 2] - YOUNG_MEAN[2]) / YOUNG_SD[2]
     score: Floats = 1.37 - 0.035 * (bodies.age - 60) / 10 - 0.005 * (bodies.bmi - 28) + 0.022 * density
-    score += 0.05 * microarchitecture + 0.055 * chance.normal("trabecular_bone_score")
+    score += 0.05 * quality + 0.055 * chance.normal("trabecular_bone_score")
     return score.clip(0.6, 1.8).round(3)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PATIENTS = 300
 SETTINGS: Mapping[str, Any] = {
-    "enriched": True,  # one third a WHO class; False: people from 40 on, those without a WHO class unlabelled
+    "enriched": True,  # one third a WHO class; False: people from 20 on, those without a WHO class unlabelled
     "shortcut": 0.0,  # share of patients whose site follows their label instead of chance, 0 to 1
     "bone_shift": 0.0,  # young SDs of bone density added after everything else was drawn: a twin
     "kvp_shift": 0.0,  # kV added to the tube voltage of the site: the same bone, another beam
