@@ -59,7 +59,9 @@ class Panoramic:
         x, z = self.places()
         jaw, face = self.anatomy()
         lower, upper = mandible_paths(jaw, self.bone, x, z), maxilla_paths(jaw, face, self.bone, x, z)
-        mesh = alveolar_mesh(self._rng(_MESH), lower.cortical.shape, float(x[1] - x[0]), self.bone.trabecular)
+        pixel_mm = float(z[1] - z[0])
+        mesh = alveolar_mesh(self._rng(_MESH), lower.cortical.shape, pixel_mm, self.bone.trabecular)
+        mesh = np.roll(mesh, round(self.shift_mm / pixel_mm), axis=0)
         columns = lower.columns(mesh)
         for name, values in upper.columns(mesh).items():
             columns[name] += values

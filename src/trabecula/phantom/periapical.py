@@ -72,6 +72,7 @@ class Periapical:
         paths = mandible_paths(self.jaw(), self.bone, x, z)
         pixel_mm = float(x[1] - x[0])
         mesh = alveolar_mesh(self._rng(_MESH), paths.cortical.shape, pixel_mm, self.bone.trabecular)
+        mesh = np.roll(mesh, -round(self._outwards * self.shift_mm / pixel_mm), axis=1)
         columns = paths.columns(mesh) | self._soft(paths)
         return develop({name: values[::-1] for name, values in columns.items()}, self.film, self._rng(_NOISE))
 
@@ -83,10 +84,14 @@ class Periapical:
         """Return the places of pixels in mm of the jaw, x along the columns, z up the rows."""
         drawn = self._rng(_VIEW).standard_normal(3).clip(-2.5, 2.5)
         step = self.film.xray.pixel_mm / _MAGNIFICATION
-        across = (1 if self.side == "L" else -1) * (_MIDDLE_MM[0] + 2.5 * drawn[0] + self.shift_mm)
-        up = _MIDDLE_MM[1] + float(bite(across)) + 1.2 * drawn[1]
+        usual = _MIDDLE_MM[0] + 2.5 * drawn[0]
+        across, up = self._outwards * (usual + self.shift_mm), _MIDDLE_MM[1] + float(bite(usual)) + 1.2 * drawn[1]
         steep = 1 + 0.03 * drawn[2]
         return across + step * _about(self.film.columns), up + step * steep * _about(self.film.rows)
+
+    @property
+    def _outwards(self) -> int:
+        return 1 if self.side == "L" else -1
 
     def _rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.patient, stream])

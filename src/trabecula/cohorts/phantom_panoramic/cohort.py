@@ -8,8 +8,8 @@ import numpy as np
 
 from trabecula.case import Case, Images
 from trabecula.phantom import sites
-from trabecula.phantom.anatomy.mandible import JawBone
-from trabecula.phantom.anatomy.mandibular_cortex import erosion, klemetti_class
+from trabecula.phantom.anatomy.mandible import jaw_bone
+from trabecula.phantom.anatomy.mandibular_cortex import klemetti_class
 from trabecula.phantom.chance import Chance
 from trabecula.phantom.panoramic import Panoramic, PanoramicMask
 from trabecula.phantom.people import person
@@ -39,20 +39,16 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
     exam = sites.Exam(kvp_shift=settings["kvp_shift"], noise_scale=settings["noise_scale"])
     film = sites.film(chance, site, "panoramic", exam)
     table = {v: drawn.table[v] for v in ("age_years", "sex", "height_cm", "weight_kg", "bmi_kg_m2")}
-    trabecular, cortical = drawn.skeleton.trabecular, drawn.skeleton.cortical
     picture = Panoramic(
         patient=patient,
         seed=seed,
         age=float(table["age_years"]),
         male=table["sex"] == "male",
         bmi=float(table["bmi_kg_m2"]),
-        bone=JawBone(
-            trabecular=trabecular, cortical=cortical,
-            erosion=erosion(trabecular, cortical, float(chance.normal("mandibular_cortex")[0])),
-        ),
+        bone=jaw_bone(drawn.skeleton.trabecular, drawn.skeleton.cortical, chance),
         film=film,
         shift_mm=settings["shift_mm"],
-    )  # fmt: skip
+    )
     truth = {"mandibular_cortex_class": klemetti_class(picture.bone.erosion)}
     if drawn.who_class is not None:
         truth |= {

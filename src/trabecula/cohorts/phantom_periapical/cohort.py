@@ -8,8 +8,7 @@ import numpy as np
 
 from trabecula.case import Case, Images
 from trabecula.phantom import sites
-from trabecula.phantom.anatomy.mandible import JawBone
-from trabecula.phantom.anatomy.mandibular_cortex import erosion
+from trabecula.phantom.anatomy.mandible import jaw_bone
 from trabecula.phantom.chance import Chance
 from trabecula.phantom.people import person
 from trabecula.phantom.periapical import NAMES, Periapical, PeriapicalMask
@@ -39,7 +38,6 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
     exam = sites.Exam(kvp_shift=settings["kvp_shift"], noise_scale=settings["noise_scale"])
     film = sites.film(chance, site, "periapical", exam)
     table = {v: drawn.table[v] for v in ("age_years", "sex", "height_cm", "weight_kg", "bmi_kg_m2")}
-    trabecular, cortical = drawn.skeleton.trabecular, drawn.skeleton.cortical
     picture = Periapical(
         patient=patient,
         seed=seed,
@@ -47,13 +45,10 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
         age=float(table["age_years"]),
         male=table["sex"] == "male",
         bmi=float(table["bmi_kg_m2"]),
-        bone=JawBone(
-            trabecular=trabecular, cortical=cortical,
-            erosion=erosion(trabecular, cortical, float(chance.normal("mandibular_cortex")[0])),
-        ),
+        bone=jaw_bone(drawn.skeleton.trabecular, drawn.skeleton.cortical, chance),
         film=film,
         shift_mm=settings["shift_mm"],
-    )  # fmt: skip
+    )
     truth = {} if drawn.who_class is None else {
         "osteoporosis_dxa": int(drawn.who_class == 2),
         "low_bone_mass_dxa": int(drawn.who_class > 0),

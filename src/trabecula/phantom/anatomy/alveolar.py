@@ -23,7 +23,7 @@ _LAYERS_MM = (0.9, 1.15, 1.5, 0.95, 1.25, 1.7)
 """Spacing of struts in each layer in the young; 0.6 to 1.0 mm between struts is usual, recalled."""
 _SHARE, _SHARE_SD = 0.27, 0.032
 """Bone over all volume in the young, and its change per SD; ours."""
-_WIDER_SD = 0.07
+_WIDER_SD = 0.10
 """How much wider the spaces become per SD lost; ours."""
 _LYING = 1.3
 """How much longer spaces are along the arch than high: trabeculae about molars lie across the load."""

@@ -16,13 +16,15 @@ from scipy.interpolate import make_interp_spline
 
 from trabecula.phantom.anatomy.dentition import Dentition, bite, draw_dentition
 from trabecula.phantom.anatomy.jaw_paths import JawPaths, ledge, rise
-from trabecula.phantom.anatomy.mandibular_cortex import Endosteum, draw_endosteum, eroded
+from trabecula.phantom.anatomy.mandibular_cortex import Endosteum, draw_endosteum, eroded, erosion
 from trabecula.phantom.anatomy.teeth import chord
 from trabecula.phantom.outline import closed_curve, depth_inside, interpolated
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
+
+    from trabecula.phantom.chance import Chance
 
     Floats = NDArray[np.float64]
 
@@ -41,6 +43,8 @@ _CANAL = np.array([
 # fmt: on
 _CANAL_MM, _CANAL_WALL_MM = 1.45, 0.34
 """Radius of the mandibular canal, and its wall in the young; recalled and ours."""
+_OWN = 0.6
+"""What the jaw has of its own, in young SD; ours."""
 _BEHIND_TEETH_MM = 53.0
 """Where the crest begins to rise to the ramus."""
 
@@ -73,6 +77,13 @@ class JawBone:
     def plates(self) -> float:
         """Thickness of the outer plates over that of the young: 0.10 less per SD; ours."""
         return float(np.clip(1 + 0.10 * self.cortical, 0.5, 1.3))
+
+
+def jaw_bone(trabecular: float, cortical: float, chance: Chance) -> JawBone:
+    """Return the bone of the jaw of one patient from that of the limbs in young SD, with variation of its own."""
+    own = {name: float(chance.normal(f"jaw_{name}")[0]) for name in ("trabecular", "cortical", "erosion")}
+    trabecular, cortical = trabecular + _OWN * own["trabecular"], cortical + _OWN * own["cortical"]
+    return JawBone(trabecular=trabecular, cortical=cortical, erosion=erosion(trabecular, cortical, own["erosion"]))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
