@@ -27,10 +27,8 @@ Form = Literal["dicom", "nifti", "png"]
 """How images are stored."""
 
 
-def usual_form(case: Case) -> Form | None:
-    """Return PNG where every image is a picture of grey values, else NIfTI; none where there are no images."""
-    if not any(True for _ in pictures_of(case)):
-        return None
+def usual_form(case: Case) -> Form:
+    """Return PNG where every image is a picture of grey values, else NIfTI."""
     if any(ROLES[role].modality in ("ct", "mri") for role in case.images):
         return "nifti"
     images = [case.images[role] for role in case.images]

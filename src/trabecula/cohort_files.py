@@ -82,10 +82,11 @@ def write_cohort(
     if not cohort.card.made:
         raise ValueError(f"{cohort.id} is read from disk, not made: there is nothing to write")
     patients = _by_patient(cohort.cases)
-    usual = usual_form(cohort.cases[0])
-    if form is not None and usual is None:
+    pictorial = next((case for case in cohort.cases if any(True for _ in pictures_of(case))), None)
+    if form is not None and pictorial is None:
         raise ValueError(f"{cohort.id} has no images that could be stored as {form}: leave the form out")
-    form = form or usual
+    if form is None and pictorial is not None:
+        form = usual_form(pictorial)
     told = {"cohort": cohort.id, "made": list(cohort.notes), "form": form}
     with _claimed(folder, told, len(patients)):
         found = _found(patients, folder, form) if form else {}
@@ -247,9 +248,7 @@ def _require_equal(read: Sequence[Case], meant: Sequence[Case]) -> None:
     for one, other in zip(read, meant, strict=True):
         for (name, found), (_, wanted) in zip(_said(one).items(), _said(other).items(), strict=True):
             if found != wanted:
-                raise ValueError(
-                    f"case {other.id}: {name} {wanted!r} reads back as {found!r}: a manifest cannot say it"
-                )
+                raise ValueError(f"case {other.id}: a manifest cannot say {name} {wanted!r}, which reads as {found!r}")
 
 
 def _said(case: Case) -> dict[str, Any]:

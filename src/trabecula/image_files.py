@@ -51,7 +51,7 @@ def write_nifti(image: Image, path: Path) -> None:
     if image.spacing is None:
         raise ValueError("an image without spacing has no place in NIfTI: choose png")
     voxels = image.voxels
-    if voxels.dtype.kind == "b" or voxels.dtype.itemsize == 8 and voxels.dtype.kind in "iu":
+    if voxels.dtype.kind == "b" or (voxels.dtype.itemsize == 8 and voxels.dtype.kind in "iu"):
         voxels = _smallest(voxels, (np.uint8, np.int16, np.uint16, np.int32))
     elif voxels.dtype == np.float16:
         voxels = voxels.astype(np.float32)

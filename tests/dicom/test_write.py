@@ -1,4 +1,4 @@
-"""Written DICOM: dciodvfy finds no error, our own reader gives the image back, and nobody could take it for a patient."""
+"""Written DICOM: dciodvfy finds no error, our own reader gives the image back, nobody takes it for a patient."""
 
 import shutil
 import subprocess

@@ -190,7 +190,7 @@ def _put_region(file: FileDataset, about: About) -> None:
         return
     if begin in _PAIRED and not about.side:
         raise ValueError(
-            f"case {about.case.id}: DICOM needs the side of {about.role}, which part or group `side` tells"
+            f"DICOM needs the side of {about.role}, which the case's part (left, right) would tell: choose png or nifti"
         )
     file.ImageLaterality = about.side or "U"
 
