@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trabecula.phantom.material import get_material, pure
+from trabecula.phantom.material import get_material, pure, trabecular_bone
 from trabecula.phantom.projection import XRay
 from trabecula.phantom.radiograph import Film, develop, soft_tissue_attenuation
 
@@ -156,6 +156,16 @@ def test_metal_and_bone_do_not_place_the_display_curve():
     implant = {**maps, "titanium": np.zeros((160, 120))}
     implant["titanium"][60:100, 50:70] = 4.5
     assert soft_tissue_attenuation(implant, QUIET) == pytest.approx(soft_tissue_attenuation(maps, QUIET), abs=0.05)
+
+
+def test_density_does_not_place_the_display_curve_where_bone_is_everywhere():
+    """As in a jaw: mineral takes the place of marrow, and counts as the soft tissue that would fill its volume."""
+    places = []
+    for mg_cm3 in (50, 200, 400):
+        maps = {name: np.full((160, 120), 2 * g_cm3) for name, g_cm3 in trabecular_bone(mg_cm3, fat=0.3).items()}
+        maps["muscle"] = np.full((160, 120), 2.0)
+        places.append(soft_tissue_attenuation(maps, QUIET))
+    assert np.ptp(places) < 0.02 * places[0]
 
 
 @pytest.mark.slow

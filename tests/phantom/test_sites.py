@@ -141,6 +141,12 @@ def _kvp(taken):
             return taken.low.kvp
 
 
+def test_visits_are_cropped_anew():
+    chance = Chance(4, np.array([6]))
+    sizes = {film(chance, SITES["west"], "hip", Exam(visit=visit)).rows for visit in range(8)}
+    assert len(sizes) >= 3
+
+
 def test_dental_films_bear_no_marker_and_no_shutter():
     for site in SITES.values():
         for view in ("periapical", "panoramic"):
