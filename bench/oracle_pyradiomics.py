@@ -1,10 +1,10 @@
 """Write what PyRadiomics 3.0.1 measures on small made images: the outside reference of tests/measure/test_radiomics*.
 
     python3.9 -m venv ORACLE && ORACLE/bin/pip install "numpy<2" pyradiomics==3.0.1
-    ORACLE/bin/python bench/oracle_pyradiomics.py tests/measure/pyradiomics_3_0_1.json
+    ORACLE/bin/python -I bench/oracle_pyradiomics.py tests/measure/pyradiomics_3_0_1.json
 
-PyRadiomics needs Python 3.9 or 3.10 and numpy below 2. The tests load `CASES` and `picture` from this file, so that
-both measure the same voxels.
+PyRadiomics needs Python 3.9 or 3.10 and numpy below 2; without `-I` bench/radiomics.py is taken for it. The tests load
+`CASES` and `picture` from this file, so that both measure the same voxels.
 """
 
 from __future__ import annotations

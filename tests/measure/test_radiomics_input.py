@@ -98,6 +98,23 @@ def test_too_many_bins():
         extract(image, mask, settings=Settings(bin_width=1e-4))
 
 
+def test_ranges_may_be_open_and_filters_have_their_own_bins():
+    image, mask = pair()
+    open_, half = (Settings(bin_width=25.0, keep_within=within) for within in (None, (-math.inf, math.inf)))
+    assert extract(image, mask, settings=open_) == extract(image, mask, settings=half)
+    bands = Settings(bin_width=25.0, keep_within=(-1000.0, 1000.0), filters=("wavelet",), families=("ih",))
+    found = extract(image, mask, settings=bands)
+    assert len(found) == 8 * 23
+    assert {value for tag, value in found.items() if tag.endswith("ih_min")} == {1.0}  # not 40 levels above -1000
+
+
+def test_histograms_of_millions_of_bins_are_refused():
+    image, mask = pair()
+    far = image.with_voxels(image.voxels.astype(np.float64) * 1e6)
+    with pytest.raises(ValueError, match="give ivh_bin_width or ivh_bin_count"):
+        extract(far, mask, settings=Settings(families=("ivh",)))
+
+
 def test_values_are_not_taken_as_levels_by_accident():
     image, mask = pair()
     with pytest.raises(ValueError, match="give bin_width or bin_count"):
@@ -113,6 +130,14 @@ def test_spacing_must_be_positive(spacing):
 def test_spacing_that_leaves_nothing():
     with pytest.raises(ValueError, match="choose a finer one"):
         extract(*pair(), settings=replace(BINS, spacing_mm=(100.0, 100.0, 100.0)))
+
+
+def test_mask_ends_with_the_image():
+    """Five slices of 1 mm become three of 2.4: the outer two lie beyond the last centres, where nothing was marked."""
+    image, mask = pair((5, 7, 7), spacing=(1.0, 1.0, 1.0))
+    everything = mask.with_voxels(np.ones(mask.shape, dtype=bool))
+    settings = replace(BINS, families=("morph",), spacing_mm=(2.4, None, None))
+    assert extract(image, everything, settings=settings)["morph_vol_approx"] == pytest.approx(49 * 2.4)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ _CELLS = 2_000_000
 """Cells of co-occurrence matrices that are worked on at once."""
 
 
-def texture(
+def textures(
     levels: NDArray[np.int64],
     level_count: int,
     shape_mask: NDArray[np.bool_],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trabecula.measure.radiomics.aggregation import TEXTURES, texture
+from trabecula.measure.radiomics.aggregation import TEXTURES, textures
 from trabecula.measure.radiomics.filters import laplacian_of_gaussian, wavelets
 from trabecula.measure.radiomics.intensity import (
     PEAK_RADIUS_MM,
@@ -22,7 +22,7 @@ from trabecula.measure.radiomics.intensity import (
 )
 from trabecula.measure.radiomics.levels import fixed_count, fixed_width, whole
 from trabecula.measure.radiomics.pyradiomics import pyradiomics_image, pyradiomics_resampled, pyradiomics_shape
-from trabecula.measure.radiomics.region import Region, region, resampled
+from trabecula.measure.radiomics.region import Region, region_of, resampled
 from trabecula.measure.radiomics.settings import Settings
 from trabecula.measure.radiomics.shape import morphology
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from trabecula.image import Image
 
+Range = tuple[float, float]
 _DEFAULT = Settings(bin_width=25.0)
 
 
@@ -50,7 +51,7 @@ def extract(image: Image, mask: Image, *, settings: Settings = _DEFAULT, label: 
     Raises `ValueError` that says which: image and mask that do not match, an unknown spacing, an empty mask, one
     voxel, one value, several labels, nothing left after re-segmentation, too many grey levels.
     """
-    whole_region = region(image, mask, label=label)
+    whole_region = region_of(image, mask, label=label)
     features: dict[str, float] = {}
     if settings.spacing_mm is not None:
         resample = pyradiomics_resampled if settings.definitions == "pyradiomics" else resampled
@@ -68,8 +69,8 @@ def extract(image: Image, mask: Image, *, settings: Settings = _DEFAULT, label: 
         if "morph" in settings.chosen:
             features |= morphology(whole_region.cropped())
         for name, filtered in _images(whole_region, settings):
-            prefix = "" if name == "original" else f"{name}_"
-            features |= {f"{prefix}{tag}": value for tag, value in _of_image(filtered, settings).items()}
+            prefix, within = ("", settings.keep_within) if name == "original" else (f"{name}_", None)
+            features |= {f"{prefix}{tag}": value for tag, value in _of_image(filtered, settings, within).items()}
     return {name: value for name, value in features.items() if math.isfinite(value)}
 
 
@@ -95,7 +96,8 @@ def _images(whole_region: Region, settings: Settings) -> Iterator[tuple[str, Reg
                 yield name, laplacian_of_gaussian(whole_region, sigma)
 
 
-def _of_image(filtered: Region, settings: Settings) -> dict[str, float]:
+def _of_image(filtered: Region, settings: Settings, within: Range | None) -> dict[str, float]:
+    """Return all but the shape; bins start from the lower end of `within`, where the image still has its unit."""
     chosen = settings.chosen
     features: dict[str, float] = {}
     if "loc" in chosen:
@@ -109,27 +111,29 @@ def _of_image(filtered: Region, settings: Settings) -> dict[str, float]:
             values,
             bin_width=settings.ivh_bin_width,
             bin_count=settings.ivh_bin_count,
-            within=settings.keep_within,
+            within=within,
         )
         features |= {f"ivh_{name}": value for name, value in found.items()}
-    textures = [family for family in TEXTURES if family in chosen]
-    if not textures and "ih" not in chosen:
+    families = [family for family in TEXTURES if family in chosen]
+    if not families and "ih" not in chosen:
         return features
-    levels, level_count = _discretised(values, settings)
+    levels, level_count = _discretised(values, settings, within)
     if "ih" in chosen:
         features |= {f"ih_{name}": value for name, value in histogram(levels, level_count).items()}
-    if textures:
+    if families:
         grid = np.zeros(box.mask.shape, dtype=np.int64)
         grid[box.mask] = levels
-        features |= texture(grid, level_count, box.shape_mask, families=textures, aggregations=settings.aggregations)
+        features |= textures(grid, level_count, box.shape_mask, families=families, aggregations=settings.aggregations)
     return features
 
 
-def _discretised(values: NDArray[np.float64], settings: Settings) -> tuple[NDArray[np.int64], int]:
+def _discretised(
+    values: NDArray[np.float64], settings: Settings, within: Range | None
+) -> tuple[NDArray[np.int64], int]:
     if settings.bin_count is not None:
         return fixed_count(values, settings.bin_count), settings.bin_count
     if settings.bin_width is not None:
-        start = settings.keep_within[0] if settings.keep_within else None
+        start = within[0] if within and math.isfinite(within[0]) else None
         levels = fixed_width(values, settings.bin_width, start=start)
     else:
         levels = whole(values)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trabecula.measure.radiomics.region import Region
 
+_MOST = 10_000_000
 PEAK_RADIUS_MM = (3 / (4 * np.pi)) ** (1 / 3) * 10
 """Of a sphere of 1 cm3."""
 
@@ -93,14 +94,23 @@ def intensity_volume(
     With a bin width intensities are binned and stand for the centres of their bins (definite units, continuous); with
     a bin count they become levels (arbitrary units); with neither they are whole numbers (definite units, discrete).
     `within` is the re-segmentation range, which fractions of intensity refer to unless bins are counted. The area
-    under the curve is not standardised: that of volume fraction over intensity fraction, by trapezes.
+    under the curve is not standardised: that of volume fraction over intensity fraction, by trapezes. Raises
+    `ValueError` for more than ten million bins.
     """
     if bin_count is not None:
         level, step = np.minimum(np.floor(bin_count * (x - x.min()) / np.ptp(x)), bin_count - 1), 1.0
         first, count = 1.0, bin_count
     else:
         step = bin_width or 1.0
-        low, high = within or (x.min(), x.max())
+        low, high = (
+            end if np.isfinite(end) else own
+            for end, own in zip(within or (np.nan,) * 2, (x.min(), x.max()), strict=True)
+        )
+        if (high - low) / step > _MOST:
+            raise ValueError(
+                f"bins of {step:g} from {low:g} to {high:g} are more than {_MOST:,}: "
+                "give ivh_bin_width or ivh_bin_count"
+            )
         level, count = np.floor((x - low) / step), int(np.floor((high - low) / step)) + 1
         first = low + (0.5 * step if bin_width else 0.0)
     counts = np.bincount(np.clip(level, 0, count - 1).astype(np.int64), minlength=count)

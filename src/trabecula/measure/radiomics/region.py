@@ -89,7 +89,7 @@ def box_of(mask: NDArray[np.bool_]) -> Box:
     return k, j, i
 
 
-def region(image: Image, mask: Image, *, label: int | None = None) -> Region:
+def region_of(image: Image, mask: Image, *, label: int | None = None) -> Region:
     """Take the voxels of `image` where `mask` is not 0, or where it is `label`.
 
     Raises `ValueError` when image and mask do not lie in the same place, the spacing is not known, the mask is empty,
@@ -145,10 +145,10 @@ def resampled(
 ) -> Region:
     """Interpolate to another spacing in mm along k, j, i; `None` leaves an axis as it is (2.4).
 
-    The new grid has the same centre as the old one. Outside of the outermost voxel centres the image goes on as it
-    ends. The mask is interpolated linearly and kept from one half upwards. `rounded` brings intensities back to whole
-    numbers, as the manual wants for HU. Raises `ValueError` for a spacing that is not positive, and when no two voxels
-    of the mask stay.
+    The new grid has the same centre as the old one. Beyond the outermost voxel centres the image goes on as it ends,
+    and the mask ends. The mask is interpolated linearly and kept from one half upwards. `rounded` brings intensities
+    back to whole numbers, as the manual wants for HU. Raises `ValueError` for a spacing that is not positive, and when
+    no two voxels of the mask stay.
     """
     grid: list[NDArray[np.float64]] = []
     for size, old, new in zip(region.intensities.shape, region.spacing, checked(spacing), strict=True):
@@ -159,7 +159,7 @@ def resampled(
     at = np.stack(np.meshgrid(*places, indexing="ij"))
     order: Literal[1, 3] = 1 if interpolation == "linear" else 3
     intensities = map_coordinates(source.intensities, at, order=order, mode="nearest")
-    shape_mask = map_coordinates(source.shape_mask.astype(np.float64), at, order=1, mode="nearest") >= _HALF
+    shape_mask = map_coordinates(source.shape_mask.astype(np.float64), at, order=1, mode="constant") >= _HALF
     return remade(region, spacing, np.round(intensities) if rounded else intensities, shape_mask)
 
 
