@@ -45,6 +45,25 @@ def test_constant_region(definitions):
         extract(image.with_voxels(np.full(image.shape, 40)), mask, settings=replace(BINS, definitions=definitions))
 
 
+def test_region_that_becomes_constant():
+    image, mask = pair()
+    clipped = image.with_voxels(np.minimum(image.voxels, 150))
+    with pytest.raises(ValueError, match="a constant has no texture"):
+        extract(clipped, mask, settings=replace(BINS, keep_within=(150.0, 150.5)))
+
+
+def test_small_values_have_no_histogram_of_whole_numbers():
+    image, mask = pair()
+    share = image.with_voxels(image.voxels / 1e4)
+    assert set(extract(share, mask, settings=Settings(families=("ivh",)))) == {
+        "ivh_i10",
+        "ivh_i90",
+        "ivh_diff_i10_i90",
+        "ivh_auc",
+    }
+    assert len(extract(share, mask, settings=Settings(families=("ivh",), ivh_bin_count=100))) == 7
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

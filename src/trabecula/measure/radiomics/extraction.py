@@ -22,7 +22,7 @@ from trabecula.measure.radiomics.intensity import (
 )
 from trabecula.measure.radiomics.levels import fixed_count, fixed_width, whole
 from trabecula.measure.radiomics.pyradiomics import pyradiomics_image, pyradiomics_resampled, pyradiomics_shape
-from trabecula.measure.radiomics.region import Region, region_of, resampled
+from trabecula.measure.radiomics.region import Region, region_of, resampled, varied
 from trabecula.measure.radiomics.settings import Settings
 from trabecula.measure.radiomics.shape import morphology
 
@@ -58,7 +58,7 @@ def extract(image: Image, mask: Image, *, settings: Settings = _DEFAULT, label: 
         whole_region = resample(
             whole_region, settings.spacing_mm, interpolation=settings.interpolation, rounded=settings.rounded
         )
-    whole_region = whole_region.resegmented(settings.keep_within, outliers_sd=settings.keep_within_sd)
+    whole_region = varied(whole_region.resegmented(settings.keep_within, outliers_sd=settings.keep_within_sd))
     if settings.definitions == "pyradiomics":
         if "shape" in settings.chosen:
             features |= {f"original_shape_{name}": value for name, value in pyradiomics_shape(whole_region).items()}

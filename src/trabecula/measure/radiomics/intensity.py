@@ -119,7 +119,7 @@ def intensity_volume(
     fraction = np.linspace(0, 1, count)
 
     def volume_at(percent: float) -> float:
-        return float(volume[fraction >= percent / 100].max())
+        return float(volume[fraction >= percent / 100].max(initial=-np.inf))
 
     def intensity_at(percent: float) -> float:
         reached = intensity[volume <= percent / 100]

@@ -105,15 +105,20 @@ def region_of(image: Image, mask: Image, *, label: int | None = None) -> Region:
     if off > 1e-2 * min(image.spacing):
         raise ValueError(f"the mask does not lie where the image lies ({off:.3g} mm apart): resample it to the image")
     inside = _chosen(mask, label)
-    values = image.voxels[inside].astype(np.float64)
-    if len(values) == 1:
+    if np.count_nonzero(inside) == 1:
         raise ValueError("the mask marks one voxel: nothing of its shape or texture can be measured")
+    return varied(Region(image.voxels, inside, inside, image.spacing))
+
+
+def varied(region: Region) -> Region:
+    """Return the region; raise `ValueError` when all its intensities are the same."""
+    values = region.values
     if values.min() == values.max():
         raise ValueError(
             f"all {len(values)} voxels of the region are {values[0]:g}: a constant has no texture; "
             "look whether the mask lies on the body"
         )
-    return Region(image.voxels, inside, inside, image.spacing)
+    return region
 
 
 def _chosen(mask: Image, label: int | None) -> NDArray[np.bool_]:
