@@ -48,7 +48,9 @@ class LumbarMRI:
         noise = np.random.default_rng([self.trunk.seed, self.trunk.patient, _NOISE])
         if self.role == "vertebral_bodies":
             grid = self.grid()
-            nothing = Body(densities={"air": np.zeros(grid.shape)}, spacing=grid.spacing, origin=grid.origin)
+            nothing = Body(
+                densities={"air": np.zeros(grid.shape, dtype=np.float32)}, spacing=grid.spacing, origin=grid.origin
+            )
             return self._mask(scan_mri(nothing, self.echo, noise))
         return scan_mri(self.scene().body(self.grid(), grain=volume_grain(self.trunk)), self.echo, noise)
 
