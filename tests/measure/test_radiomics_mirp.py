@@ -1,4 +1,4 @@
-"""Configurations A to E of IBSI-1 against MIRP 2.5.0, which meets the CT phantom's consensus values.
+"""Configurations A to E of IBSI-1 against MIRP 2.5.0, whose own tests are the CT phantom's consensus values.
 
 Resampling, rounding, re-segmentation and discretisation are what these values depend on (bench/oracle_mirp.py).
 """
