@@ -185,10 +185,13 @@ def test_names_that_are_no_file_names(tmp_path):
 
 
 def test_what_a_manifest_cannot_say_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="case 000: a manifest cannot say groups"):
-        write_cohort(cohort([replace(knee(0), groups={"metal": "none"})]), tmp_path / "c", jobs=1)
-    with pytest.raises(ValueError, match=r"unfinished|is not whole"):
-        open_cohort(tmp_path / "c")
+    for groups, said in (({"kernel": "null"}, "group.kernel 'null'"), ({"site": " nan"}, "group.site ' nan'")):
+        with pytest.raises(ValueError, match=f"case 000: a manifest cannot say {said}"):
+            write_cohort(cohort([replace(knee(0), groups=groups)]), tmp_path / "c", jobs=1)
+        assert list(tmp_path.iterdir()) == []
+    without = replace(knee(0), groups={"contrast": "none"})
+    write_cohort(cohort([without]), tmp_path / "c", jobs=1)
+    assert open_cohort(tmp_path / "c").cases[0].groups == {"contrast": "none"}
 
 
 # Interrupted ----------------------------------------------------------------------------------------------------------

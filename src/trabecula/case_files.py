@@ -43,7 +43,7 @@ def pictures_of(case: Case) -> Iterator[tuple[str, Source]]:
     yield from ((f"truth.{target}", truth) for target, truth in case.truth.items() if isinstance(truth, Source))
 
 
-def digest_of(cases: Sequence[Case], form: Form | None) -> str:
+def digest_of(cases: Sequence[Case], form: Form) -> str:
     """Name what is written for these cases: everything that is known about them, and the recipes of their pictures."""
     told = [
         (
@@ -63,14 +63,14 @@ def file_name(name: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def write_patient(cases: Sequence[Case], folder: Path, form: Form | None, exam: str) -> list[Row]:
+def write_patient(cases: Sequence[Case], folder: Path, form: Form, exam: str) -> list[Row]:
     """Write the pictures of a patient's cases into an existing folder, each once, and return the cases' rows.
 
     Paths in the rows are relative to `folder`. `exam` tells the patient from any other.
     Raises `ValueError` that names the case for an image that the form cannot hold.
     """
     pen = _Pen(folder=folder, form=form, exam=exam)
-    return [_row(case) | {column: pen.put(case, column, source) for column, source in pictures_of(case)}
+    return [row_of(case) | {column: pen.put(case, column, source) for column, source in pictures_of(case)}
             for case in cases]  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def side_of(case: Case, source: Source) -> str:
     return next((word[0].upper() for word in told if word.lower() in ("left", "right", "l", "r")), "")
 
 
-def _row(case: Case) -> Row:
+def row_of(case: Case) -> Row:
     """Return what is no picture of a case, as cells."""
     row: Row = {"case": case.id, "patient": case.patient, "part": case.part, "weight": case.weight}
     row |= {f"table.{name}": value for name, value in case.table.items()}
@@ -98,7 +98,7 @@ class _Pen:
     """Writes pictures of one patient, and knows which it has written."""
 
     folder: Path
-    form: Form | None
+    form: Form
     exam: str
     names: dict[str, str] = field(default_factory=dict)
     """By kind and digest of a source: the file that holds it, so that parts of one scan share it."""

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trabecula.case_files import Form, digest_of, file_name, pictures_of, usual_form, write_patient
+from trabecula.case_files import Form, digest_of, file_name, pictures_of, row_of, usual_form, write_patient
 from trabecula.cohort import CARD, UNFINISHED
-from trabecula.image import Source
 from trabecula.manifest import read_manifest
 from trabecula.system import Progress, quiet
 
@@ -82,6 +81,7 @@ def write_cohort(
     if not cohort.card.made:
         raise ValueError(f"{cohort.id} is read from disk, not made: there is nothing to write")
     patients = _by_patient(cohort.cases)
+    cases = [case for of_one in patients.values() for case in of_one]
     pictorial = next((case for case in cohort.cases if any(True for _ in pictures_of(case))), None)
     if form is not None and pictorial is None:
         raise ValueError(f"{cohort.id} has no images that could be stored as {form}: leave the form out")
@@ -89,13 +89,13 @@ def write_cohort(
         form = usual_form(pictorial)
     told = {"cohort": cohort.id, "made": list(cohort.notes), "form": form}
     with _claimed(folder, told, len(patients)):
+        rows = [row_of(case) for case in cases]
+        _write_manifest(rows, cases, folder).unlink()  # what it cannot say is refused before the work
         found = _found(patients, folder, form) if form else {}
-        rows = dict(found)
-        if form is None:
-            rows |= {name: write_patient(cases, folder, None, "") for name, cases in patients.items()}
-        else:
-            rows |= _write_missing(patients, found, folder, form=form, jobs=jobs, progress=progress)
-        _finish(cohort, [row for name in patients for row in rows[name]], folder, form)
+        if form is not None:
+            done = found | _write_missing(patients, found, folder, form=form, jobs=jobs, progress=progress)
+            rows = [row for name in patients for row in done[name]]
+        _finish(cohort, rows, cases, folder, form)
     return Written(folder=folder, form=form, patients=len(patients), found=len(found))
 
 
@@ -225,13 +225,21 @@ def _write_one(cases: Sequence[Case], room: Path, form: Form) -> tuple[str, list
 # Manifest and card ----------------------------------------------------------------------------------------------------
 
 
-def _finish(cohort: Cohort, rows: Sequence[Row], folder: Path, form: Form | None) -> None:
+def _finish(cohort: Cohort, rows: Sequence[Row], cases: Sequence[Case], folder: Path, form: Form | None) -> None:
     """Write the card and, last, the manifest, which is read back before it gets its name."""
     lost = (*cohort.card.warnings, *([_LOST[form]] if form in _LOST else ()))
     source = f"{cohort.card.source}; {'; '.join(cohort.notes)}"
     card = cohort.card.model_copy(update={"source": source, "warnings": lost})
     facts = card.model_dump(mode="json", exclude_defaults=True)
     _put(folder / CARD, yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100))
+    _write_manifest(rows, cases, folder).replace(folder / _MANIFEST)
+
+
+def _write_manifest(rows: Sequence[Row], cases: Sequence[Case], folder: Path) -> Path:
+    """Write a manifest under a temporary name, which it returns, and read it back.
+
+    Raises `ValueError` where it does not say what was meant, such as a group called `null`, which reads as missing.
+    """
     manifest = folder / f"{_MANIFEST}.part"
     columns = dict.fromkeys(column for row in rows for column in row)
     order = sorted(columns, key=lambda column: (*_PLAIN, *_PREFIXES).index(column.partition(".")[0]))
@@ -239,25 +247,12 @@ def _finish(cohort: Cohort, rows: Sequence[Row], folder: Path, form: Form | None
         writer = csv.DictWriter(file, order, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    _require_equal(read_manifest(manifest), [case for cases in _by_patient(cohort.cases).values() for case in cases])
-    manifest.replace(folder / _MANIFEST)
-
-
-def _require_equal(read: Sequence[Case], meant: Sequence[Case]) -> None:
-    """Refuse a manifest that does not say what was meant, such as a group called `none`, which reads as missing."""
-    for one, other in zip(read, meant, strict=True):
-        for (name, found), (_, wanted) in zip(_said(one).items(), _said(other).items(), strict=True):
-            if found != wanted:
-                raise ValueError(f"case {other.id}: a manifest cannot say {name} {wanted!r}, which reads as {found!r}")
-
-
-def _said(case: Case) -> dict[str, Any]:
-    return {
-        "id": case.id, "patient": case.patient, "part": case.part, "weight": case.weight,
-        "images": sorted(case.images), "masks": sorted(case.masks),
-        "table": dict(case.table), "groups": dict(case.groups),
-        "truth": {target: None if isinstance(truth, Source) else truth for target, truth in case.truth.items()},
-    }  # fmt: skip
+    for read, meant in zip(read_manifest(manifest), cases, strict=True):
+        found = row_of(read)
+        for column, wanted in row_of(meant).items():
+            if found.get(column) != wanted:
+                raise ValueError(f"case {meant.id}: a manifest cannot say {column} {wanted!r}: it reads as missing")
+    return manifest
 
 
 def _put(path: Path, text: str) -> None:

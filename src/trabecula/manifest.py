@@ -2,7 +2,8 @@
 
 `case`, `patient`, `part`, `weight`, `image.<role>`, `mask.<role>`, `table.<name>`, `group.<name>`, `truth.<target>`;
 time to event is `truth.<target>.years` and `truth.<target>.event` (0 censored, 1 event, 2 death); paths are relative
-to the manifest. An empty cell or NaN is a missing value; anything else must be what its column says.
+to the manifest. An empty cell or NaN is a missing value; anything else must be what its column says. `none` is a
+group's value, as of contrast, and missing elsewhere.
 """
 
 from __future__ import annotations
@@ -115,7 +116,11 @@ def _known_truth(path: Path, column: str, name: str) -> None:
 
 
 def _case(row: Mapping[str, Any], path: Path, number: int) -> Case:
-    cells = {column: value for column, value in row.items() if not _missing(value)}
+    cells = {
+        column: value
+        for column, value in row.items()
+        if not _missing(value) or (value == "none" and column.startswith("group."))
+    }
     if "case" not in cells:
         raise ValueError(f"{path}, row {number}: has no case id")
 

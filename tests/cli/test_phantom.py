@@ -14,15 +14,16 @@ KNEES = "phantom_knee_xray"
 
 
 @pytest.mark.parametrize("form", ["png", "nifti", "dicom"])
-def test_what_is_written_passes_the_check(run, tmp_path, form):
-    code, out, err = run("phantom", KNEES, "--n", 60, "--seed", 3, "--as", form, "--jobs", 1, "--out", tmp_path / "k")
+@pytest.mark.parametrize("n", [24, pytest.param(60, marks=pytest.mark.slow)])
+def test_what_is_written_passes_the_check(run, tmp_path, form, n):
+    code, out, err = run("phantom", KNEES, "--n", n, "--seed", 3, "--as", form, "--jobs", 1, "--out", tmp_path / "k")
     assert code == 0, err
-    assert f"60 patients in {tmp_path / 'k'}, images as {form}" in out
+    assert f"{n} patients in {tmp_path / 'k'}, images as {form}" in out
     code, out, err = run("check", tmp_path / "k", "--json")
     told = json.loads(out)
     assert told["problems"] == []
     assert code == 0
-    assert (told["cases"], told["readable"]) == (60, 60)
+    assert (told["cases"], told["readable"]) == (n, n)
     assert told["duplicates"] == []
 
 
