@@ -21,6 +21,7 @@ from trabecula.phantom.anatomy.solid import Solid, pillar
 from trabecula.phantom.body import with_contrast
 from trabecula.phantom.ct import Scanner, scan, water_equivalent_cm
 from trabecula.phantom.material import rod
+from trabecula.phantom.spine_grain import volume_grain
 
 if TYPE_CHECKING:
     from trabecula.phantom.anatomy.trunk import Trunk
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 RECIPE = 1
 """Version of the recipe: raised with every change of the pictures, so that cached features are made again."""
 
-_GRAIN, _NOISE = range(2)
+_NOISE = 1  # stream of random numbers
 _LEVELS = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
 _MASKED = ("L1", "L2", "L3", "L4", "L5")
 _THICKEST = 2.4  # voxels may be as many times longer than wide
 _ROD_MM, _PAD_MM, _ROD_STEP_MM = 8.0, 26.0, 34.0
 
 LumbarRole = Literal["lumbar_ct", "vertebral_bodies", "psoas", "trabecular_region", "calibration_rods"]
+MASKS: tuple[LumbarRole, ...] = ("vertebral_bodies", "psoas", "trabecular_region", "calibration_rods")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,37 +73,30 @@ class LumbarCT:
         """Make the volume: anatomy, grain and noise have their own random numbers, none of which bone can move."""
         return self._scanned() if self.role == "lumbar_ct" else self._mask()
 
-    def grid(self) -> Grid:
-        """Return the voxels of the picture, a slice cut into as many as thin walls need."""
+    def grid(self, cut: int | None = None) -> Grid:
+        """Return the picture's voxels, a slice cut into `cut` of them, or into as many as thin walls need."""
         pixel, interval = self.scanner.pixel_mm, self.scanner.interval_mm
+        cut = cut or ceil(interval / pixel / _THICKEST)
         slices, pixels = int(self.field_mm[0] / interval + 1e-6), int(self.field_mm[1] / pixel + 1e-6)
         if min(slices, pixels) < 1:
             raise ValueError(f"a field of {self.field_mm} mm holds no voxel of {interval} x {pixel} mm: enlarge it")
-        cut = self._cut()
-        spine, torso = self.trunk.spine, self.trunk.torso
-        low, high = spine.reach(REGION[0], REGION[-1])
-        behind = torso.back_mm + _PAD_MM + 8
+        low, high = self.trunk.spine.reach(REGION[0], REGION[-1])
+        behind = self.trunk.torso.back_mm + _PAD_MM + 8
         x, y, z = np.array([0.0, behind - pixels * pixel / 2, (low + high) / 2]) + self.shift_mm
+        half = (pixels - 1) / 2 * pixel
         return Grid(
             shape=(slices * cut, pixels, pixels), spacing=(interval / cut, pixel, pixel),
-            origin=(
-                float(x) - (pixels - 1) / 2 * pixel, float(y) - (pixels - 1) / 2 * pixel,
-                float(z) - (slices * cut - 1) / 2 * interval / cut,
-            ),
+            origin=(float(x) - half, float(y) - half, float(z) - (slices * cut - 1) / 2 * interval / cut),
         )  # fmt: skip
 
     def scene(self) -> Scene:
         """Return the patient on the pad with the rods."""
         return Scene(tissues=(*self.trunk.torso.tissues, *self._calibration()), bones=tuple(self.trunk.bones(_LEVELS)))
 
-    def _cut(self) -> int:
-        """Return into how many voxels a slice is cut, an odd number, so that one of them is its middle."""
-        return 2 * ceil((self.scanner.interval_mm / self.scanner.pixel_mm / _THICKEST - 1) / 2) + 1
-
     def _scanned(self) -> Image:
-        body = with_contrast(self.scene().body(self.grid()), self.contrast)
+        body = self.scene().body(self.grid(), grain=volume_grain(self.trunk))
         noise = np.random.default_rng([self.trunk.seed, self.trunk.patient, _NOISE])
-        return scan(body, self.scanner, noise, water_cm=self.water_cm())
+        return scan(with_contrast(body, self.contrast), self.scanner, noise, water_cm=self.water_cm())
 
     def water_cm(self) -> float:
         """Return the water-equivalent diameter in cm of the whole section at L3, bones counted as muscle."""
@@ -133,9 +128,10 @@ class LumbarCT:
         return [pad, *rods]
 
     def _mask(self) -> Image:
-        grid, cut = self.grid(), self._cut()
+        middle = ceil((self.scanner.interval_mm / self.scanner.pixel_mm / _THICKEST - 1) / 2)
+        cut = 2 * middle + 1  # odd: one of the voxels is the middle of its slice
+        grid = self.grid(cut)
         labels = self._labelled(grid)
-        middle = cut // 2
         x, y, z = grid.origin
         found = labels.voxels[middle::cut]
         kept = {value: name for value, name in labels.names.items() if (found == value).any()}

@@ -7,7 +7,7 @@ pelvis in simple form.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from trabecula.phantom.anatomy.scene import Bone, Grid, Scene
 from trabecula.phantom.anatomy.thorax import ribs
 from trabecula.phantom.anatomy.vertebra import LEVELS
 from trabecula.phantom.radiograph import Film, develop
+from trabecula.phantom.spine_grain import film_grain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 RECIPE = 1
 """Version of the recipe: raised with every change of the pictures, so that cached features are made again."""
 
-_GRAIN, _NOISE = 10, 11
+_NOISE = 11  # stream of random numbers
 _DEEP = 2.4  # voxels are as many times longer along the ray than across
 _AP_LEVELS = LEVELS[LEVELS.index("T8") :]
 _AP_RIBS = ("T9", "T10", "T11", "T12")
@@ -56,10 +57,14 @@ class SpineXray:
         """Make the picture: anatomy, grain and noise have their own random numbers, none of which bone can move."""
         if self.part == "bones":
             return self._labels()
-        columns = self.scene().columns(self.grid(), self.view)
         trunk, film = self.trunk, self.film
+        columns = self.scene().columns(self.grid(), self.view, texture=film_grain(trunk, self.view))
         noise = np.random.default_rng([trunk.seed, trunk.patient, _NOISE, self.visit, self.view == "ap"])
         return develop(columns, film, noise, side="R")
+
+    def labels(self) -> SpineXray:
+        """Return the recipe of the label map of the vertebral bodies on this film."""
+        return replace(self, part="bones")
 
     def grid(self) -> Grid:
         """Return voxels whose columns along the ray are the film's pixels."""
@@ -79,6 +84,13 @@ class SpineXray:
         if self.view == "ap":
             return Grid(shape=(rows, layers, columns), spacing=(pixel, deep, pixel), origin=(side, near, start))
         return Grid(shape=(rows, columns, layers), spacing=(pixel, pixel, deep), origin=(near, side, start))
+
+    def points(self, level: str) -> NDArray[np.float64]:
+        """Return the row and column `[6, 2]`, in pixels, of the six points of a level; see `Vertebra.points`."""
+        grid, pixel = self.grid(), self.film.xray.pixel_mm
+        x, y, z = self.trunk.spine.points(level).T
+        across = (x - grid.origin[0]) if self.view == "ap" else (y - grid.origin[1])
+        return np.stack([self.film.rows - 1 - (z - grid.origin[2]) / pixel, across / pixel], axis=-1)
 
     def scene(self) -> Scene:
         """Return the trunk with the bones that the view shows."""

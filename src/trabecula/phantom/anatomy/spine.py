@@ -170,24 +170,20 @@ def sacrum_solid(spine: Spine) -> Solid:
         lambda z: s * (24.5 + np.float32(0.165) * z), lambda z: s * (15.5 + np.float32(0.105) * z), exponent=2.4,
         low_z=-118 * s, high_z=0.0, centre_y=lambda z: np.float32(0.0024) * z * np.maximum(z, -60),
     )  # fmt: skip
-    wings = [
-        rod_between((q * 16 * s, 8 * s, -14 * s), (q * 46 * s, 14 * s, -24 * s), (13 * s, 12 * s),
-                    flatten=((0.0, 0.0, 1.0), 1.35))
-        for q in (-1, 1)
-    ]  # fmt: skip
-    lower = [rod_between((q * 14 * s, 12 * s, -45 * s), (q * 36 * s, 18 * s, -48 * s), (10 * s, 9 * s),
-                         flatten=((0.0, 0.0, 1.0), 1.6)) for q in (-1, 1)]  # fmt: skip
-    laminae = [rod_between((q * 18 * s, 22 * s, -14 * s), (q * 2 * s, 31 * s, -24 * s), (3.5, 3.5),
-                           flatten=((0.0, 0.0, 1.0), 2.6)) for q in (-1, 1)]  # fmt: skip
+    up = (0.0, 0.0, 1.0)
+    wing = rod_between((16 * s, 8 * s, -14 * s), (46 * s, 14 * s, -24 * s), (13 * s, 12 * s), flatten=(up, 1.35))
+    lower = rod_between((14 * s, 12 * s, -45 * s), (36 * s, 18 * s, -48 * s), (10 * s, 9 * s), flatten=(up, 1.6))
+    lamina = rod_between((18 * s, 22 * s, -14 * s), (2 * s, 31 * s, -24 * s), (3.5, 3.5), flatten=(up, 2.6))
     crest = rod_between((0, 32 * s, -22 * s), (0, 33 * s, -68 * s), (4.0, 3.0))
-    facets = [rod_between((q * 19 * s, 20 * s, -10 * s), (q * 21 * s, 19 * s, 6 * s), (5.5, 4.0)) for q in (-1, 1)]
-    whole = joined([column, *wings, *lower, *laminae, crest, *facets], blend_mm=5.0)
+    facet = rod_between((19 * s, 20 * s, -10 * s), (21 * s, 19 * s, 6 * s), (5.5, 4.0))
+    half = joined([column, wing, lower, lamina, crest, facet], blend_mm=5.0)
     canal = rod_between((0, 23 * s, 10), (0, 25 * s, -80 * s), (7.5 * s, 3.5 * s), flatten=((1.0, 0.0, 0.0), 1.7))
+    half = half - canal
     for place, radius in ((-31, 4.5), (-54, 4.0)):
-        for q in (-1, 1):
-            hole = rod_between((q * 17 * s, -20, place * s - 5), (q * 19 * s, 50, place * s + 3), (radius, radius))
-            whole = whole - hole
-    return spine.sacrum.placed(whole - canal)
+        half = half - rod_between((17 * s, -20, place * s - 5), (19 * s, 50, place * s + 3), (radius, radius))
+    wide = half.high[0]
+    whole = Solid(lambda x, y, z: half.distance(np.abs(x), y, z), (-wide, *half.low[1:]), (wide, *half.high[1:]))
+    return spine.sacrum.placed(whole)
 
 
 def _varied(vertebra: Vertebra, size: NDArray[np.float64], own: NDArray[np.float64]) -> Vertebra:

@@ -9,6 +9,7 @@ import numpy as np
 
 from trabecula.phantom.anatomy.form import SKIN_MM, Form, at, mixed
 from trabecula.phantom.anatomy.scene import Bone, Tissue
+from trabecula.phantom.anatomy.slabs import slabs
 from trabecula.phantom.anatomy.solid import Solid, ellipsoid, half_space, pillar, rod_between
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def ribs(spine: Spine, form: Form, bone: SpineBone, levels: Sequence[str]) -> li
         )
         for level in levels
         for q in (-1, 1)
-        for slab in _slabs(_path(spine, form, level, q), 4.4 * spine.scale)
+        for slab in slabs(_rods(_path(spine, form, level, q), 4.4 * spine.scale))
     ]  # fmt: skip
 
 
@@ -102,29 +103,5 @@ def _path(spine: Spine, form: Form, level: str, q: int) -> NDArray[np.float64]:
     return np.concatenate([start, arc])
 
 
-def _slabs(points: NDArray[np.float64], radius: float) -> list[Solid]:
-    """Return a limb along points cut into slabs across y, where a place belongs to one slab alone."""
-    rods = [rod_between(a, b, (radius, radius), flatten=((0.0, 0.0, 1.0), 1.4)) for a, b in pairwise(points)]
-    low, high = float(points[:, 1].min()) - radius, float(points[:, 1].max()) + radius
-    edges = np.linspace(low, high, max(2, round((high - low) / 22)))
-    found = []
-    for first, last in pairwise(edges):
-        here = [rod for rod in rods if rod.low[1] < last and rod.high[1] > first]
-        if here:
-            found.append(_slab(here, float(first), float(last)))
-    return found
-
-
-def _slab(rods: list[Solid], first: float, last: float) -> Solid:
-    def distance(x: Floats, y: Floats, z: Floats) -> Floats:
-        nearest = rods[0].distance(x, y, z)
-        for rod in rods[1:]:
-            nearest = np.minimum(nearest, rod.distance(x, y, z))
-        return np.asarray(np.where((y >= np.float32(first)) & (y < np.float32(last)), nearest, np.float32(1e3)))
-
-    low = np.min([rod.low for rod in rods], axis=0)
-    high = np.max([rod.high for rod in rods], axis=0)
-    return Solid(
-        distance, (float(low[0]), max(float(low[1]), first), float(low[2])),
-        (float(high[0]), min(float(high[1]), last), float(high[2])),
-    )  # fmt: skip
+def _rods(points: NDArray[np.float64], radius: float) -> list[Solid]:
+    return [rod_between(a, b, (radius, radius), flatten=((0.0, 0.0, 1.0), 1.4)) for a, b in pairwise(points)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trabecula.phantom.anatomy.scene import Bone
-    from trabecula.phantom.people import Deformity, Skeleton
+    from trabecula.phantom.people import Deformity, Person, Skeleton
 
 _SPINE, _TORSO = 100, 101  # streams of random numbers of their own: bone moves neither
 
@@ -31,6 +31,17 @@ class Trunk:
     traits: Traits
     skeleton: Skeleton
     deformities: tuple[Deformity, ...] = ()
+
+    @classmethod
+    def of(cls, person: Person, patient: int, seed: int) -> Trunk:
+        """Return the trunk of a person who was drawn."""
+        table = person.table
+        traits = Traits(
+            age_years=float(table["age_years"]), sex="male" if table["sex"] == "male" else "female",
+            height_cm=float(table["height_cm"]), bmi_kg_m2=float(table["bmi_kg_m2"]),
+            waist_cm=float(table["waist_cm"]) if "waist_cm" in table else None,
+        )  # fmt: skip
+        return cls(patient=patient, seed=seed, traits=traits, skeleton=person.skeleton, deformities=person.deformities)
 
     @property
     def spine(self) -> Spine:
