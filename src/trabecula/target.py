@@ -460,6 +460,7 @@ ROLES = {
         Role(id="vertebral_bodies", title="Vertebral bodies by level", modality="any", mask=True),
         Role(id="trabecular_region", title="Trabecular region to measure in", modality="any", mask=True),
         Role(id="psoas", title="Both psoas muscles", modality="any", mask=True),
+        Role(id="calibration_rods", title="Calibration rods by material and mg/cm3", modality="ct", mask=True),
         Role(id="proximal_femur", title="Proximal femur", modality="any", mask=True),
         Role(id="hip_regions", title="DXA regions of the hip", modality="any", mask=True),
     )

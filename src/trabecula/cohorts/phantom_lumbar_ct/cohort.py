@@ -43,6 +43,7 @@ _RODS = {
     "centre": ("hydroxyapatite", (0.0, 50.0, 100.0, 150.0, 200.0)),
 }
 _PHASES = (("none", 0.62), ("arterial", 0.10), ("portal_venous", 0.28))
+_UNSEEN = ("trabecular_bone_score",)  # of another scan
 _SEEN = ("L1", "L2", "L3", "L4", "L5")
 
 
@@ -71,7 +72,7 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
         patient=name,
         images=Images({"lumbar_ct": recipe}),
         masks=Images(masks),
-        table=drawn.table,
+        table={name: value for name, value in drawn.table.items() if name not in _UNSEEN},
         groups=sites.groups(site, scanner) | {"contrast": contrast, "rods": rods},
         truth=_truth(drawn) | {"vertebral_body_mask": masks["vertebral_bodies"]},
         weight=drawn.weight,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trabecula.case import Truth
     from trabecula.phantom.anatomy.scene import View
     from trabecula.phantom.people import Person
-    from trabecula.phantom.sites import Site
 
 PATIENTS = 1000
 SETTINGS: Mapping[str, Any] = {
@@ -39,6 +38,7 @@ SETTINGS: Mapping[str, Any] = {
 _VIEWS: tuple[View, ...] = ("ap", "lateral")
 _RETURN_YEARS = (2.0, 6.0)
 
+_UNSEEN = ("trabecular_bone_score",)  # of another scan
 _VERTEBRAL = "time_to_vertebral_fracture"
 _FREQUENCY = {True: 0.0196, False: 0.0069}
 """Share of people, enriched or not, with a vertebral fracture in follow-up; counted in 20,000."""
@@ -55,13 +55,12 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> tuple[Case, ..
             raise ValueError(f"{name} is a share from 0 to below 1; got {settings[name]}")
     chance = Chance(seed, np.array([patient]))
     drawn = _drawn(patient, seed, chance, settings)
-    site = sites.choose(chance, drawn.who_class == 2, settings["shortcut"])
     visits = [drawn]
     first, last = _RETURN_YEARS
     years = round(first + (last - first) * float(chance.uniform("years to return")[0]), 2)
     if chance.uniform("returns")[0] < settings["second_visits"] and years < last_seen(drawn):
         visits.append(years_later(drawn, years, patient=patient, seed=seed))
-    return tuple(_visit(n, one, (patient, seed), site, settings) for n, one in enumerate(visits))
+    return tuple(_visit(n, one, (patient, seed), settings) for n, one in enumerate(visits))
 
 
 def _drawn(patient: int, seed: int, chance: Chance, settings: Mapping[str, Any]) -> Person:
@@ -84,9 +83,10 @@ def _fractures(who: Person) -> bool:
     return who.outcomes[_VERTEBRAL].event == 1
 
 
-def _visit(visit: int, drawn: Person, who: tuple[int, int], site: Site, settings: Mapping[str, Any]) -> Case:
+def _visit(visit: int, drawn: Person, who: tuple[int, int], settings: Mapping[str, Any]) -> Case:
     patient, seed = who
     chance = Chance(seed, np.array([patient]))
+    site = sites.choose(chance, drawn.who_class == 2, settings["shortcut"])
     exam = sites.Exam(visit=visit, kvp_shift=settings["kvp_shift"], noise_scale=settings["noise_scale"])
     trunk = Trunk.of(drawn, patient, seed)
     films = {
@@ -107,7 +107,7 @@ def _visit(visit: int, drawn: Person, who: tuple[int, int], site: Site, settings
         patient=name,
         images=Images({f"spine_xray_{view}": film for view, film in films.items()}),
         masks=Images({"bones": films["lateral"].labels()}),
-        table=drawn.table,
+        table={name: value for name, value in drawn.table.items() if name not in _UNSEEN},
         groups=facts | {f"{fact}_ap": ap[fact] for fact in ("kvp", "rows", "columns", "pixel_mm")},
         truth=_truth(drawn),
         weight=drawn.weight,
