@@ -29,7 +29,7 @@ SCALES = (0.25, 3.5)
 _USUAL_MG_CM3 = 960.0
 _DENSITY_MG_CM3 = (780.0, 1030.0)
 _THICKNESS = 0.80  # exponent of the scale that goes into thickness; the rest is density
-_GRID_MM = 1.2
+_GRID_MM = 1.0
 _CLOSE = 2e-4
 _USUAL_VBMD = 130.0, 30.0  # mg/cm3: trabecular density at which the pattern is the usual one, and its SD
 
@@ -136,7 +136,7 @@ def posed(bone: FemurBone, pose: Pose, *, name: str = "femur", mirrored: bool = 
 def solve(shape: FemurShape, mineral: HipMineral) -> FemurBone:
     """Return the femur whose mineral, projected with its neck in the plane, gives both areal BMDs.
 
-    Both are mineral over area of the region's mask, solved to 0.02 % on a grid of 1.2 mm.
+    Both are mineral over area of the region's mask, solved to 0.02 % on a grid of 1 mm.
     Raises `ValueError` where no plausible cortex does.
     """
     laid = _Laid(shape, mineral)

@@ -7,9 +7,11 @@ and what lies within the fascia belongs to the nearest one, a layer of fat betwe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from trabecula.phantom.anatomy.sampled import nearby, sampled_solid
 from trabecula.phantom.anatomy.scene import Tissue
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _SKIN_MM = 2.0
+_STEP_MM = 2.5
 _HIGH_MM, _LOW_MM = 240.0, -260.0  # where the body is cut
 _MUSCLE_FAT = 0.06  # share of volume between the fibres of a muscle, in the lean
 
@@ -65,9 +68,10 @@ def draw_flesh(rng: Generator, *, male: bool, bmi: float, age: float, half_mm: f
     )
 
 
-def flesh_tissues(flesh: Flesh) -> list[Tissue]:
+@lru_cache(maxsize=4)
+def flesh_tissues(flesh: Flesh) -> tuple[Tissue, ...]:
     """Return the soft tissues, in the order in which they are painted."""
-    body = _body(flesh)
+    body = sampled_solid(_body(flesh), step_mm=_STEP_MM)
     cores = _muscles(flesh)
     both = _packed(
         [*cores, *(core.mirrored() for core in cores)], _body(replace(flesh, fat_mm=0.0)), gap_mm=flesh.gap_mm
@@ -85,16 +89,17 @@ def flesh_tissues(flesh: Flesh) -> list[Tissue]:
         ],
         blend_mm=14.0,
     )
+    organs = sampled_solid(inside, step_mm=_STEP_MM)
     tissues = [
         Tissue(name="skin", solid=body, densities=pure("soft_tissue")),
         Tissue(name="fat", solid=body.grown(-_SKIN_MM), densities=pure("adipose")),
-        Tissue(name="muscle", solid=sampled_solid(both, step_mm=2.5), densities=lean),
-        Tissue(name="pelvic organs", solid=inside & body.grown(-8.0), densities=pure("soft_tissue")),
+        Tissue(name="muscle", solid=sampled_solid(both, step_mm=_STEP_MM), densities=lean),
+        Tissue(name="pelvic organs", solid=organs & body.grown(-8.0), densities=pure("soft_tissue")),
     ]
     if flesh.gas:
         pockets = joined([ellipsoid((x, y, z), (1.3 * r, r, r)) for x, y, z, r in flesh.gas])
         tissues.append(Tissue(name="bowel gas", solid=pockets, densities=pure("air")))
-    return tissues
+    return tuple(tissues)
 
 
 def joint(half_mm: float, socket_mm: float) -> Tissue:
@@ -182,4 +187,5 @@ def _muscles(flesh: Flesh) -> list[Solid]:
 
 
 def _law(at: NDArray[np.float64], values: NDArray[np.float64]) -> Law:
-    return lambda z: np.asarray(np.interp(z, at, values), dtype=np.float32)
+    curve = PchipInterpolator(at, values)
+    return lambda z: np.asarray(curve(np.clip(z, at[0], at[-1])), dtype=np.float32)

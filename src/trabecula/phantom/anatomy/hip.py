@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,14 +66,15 @@ def femora(hip: Hip, mineral: HipMineral, *, left: Pose | None, right: Pose | No
     return found
 
 
-def pelvis_of(hip: Hip, mineral: HipMineral) -> list[Bone]:
+@lru_cache(maxsize=4)
+def pelvis_of(hip: Hip, mineral: HipMineral) -> tuple[Bone, ...]:
     """Return the bones of the pelvis; their cortex and trabecular bone follow those of the femur, loosely."""
     bone = solve(hip.femur, mineral)
     cortex = float(np.clip(0.5 + 0.5 * bone.shaft_scale, 0.6, 1.6))
-    return pelvis_bones(
+    return tuple(pelvis_bones(
         hip.pelvis, trabecular_mg_cm3=mineral.trabecular_mg_cm3, cortical_mg_cm3=bone.cortical_mg_cm3 * 0.95,
         cortex=cortex, fat=max(0.0, mineral.fat - 0.15),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def hip_scene(hip: Hip, mineral: HipMineral, *, left: Pose | None, right: Pose | None) -> Scene:

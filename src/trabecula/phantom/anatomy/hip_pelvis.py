@@ -9,7 +9,7 @@ import numpy as np
 from trabecula.phantom.anatomy.hip_bone import PelvisShape, hip_bone_solid
 from trabecula.phantom.anatomy.sampled import mirrored_place, sampled_place, sampled_solid
 from trabecula.phantom.anatomy.scene import Bone
-from trabecula.phantom.anatomy.solid import Solid, half_space, joined, limb, pillar, rod_between, rotation
+from trabecula.phantom.anatomy.solid import Solid, ellipsoid, half_space, joined, limb, pillar, rotation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,7 @@ def _roof(shape: PelvisShape, x: Floats, y: Floats, z: Floats) -> Floats:
 
 
 def _sacrum(s: float) -> Solid:
-    """Return the sacrum with its foramina and the fifth lumbar vertebra above it."""
+    """Return the sacrum with dents for its foramina and the fifth lumbar vertebra above it."""
     z = np.array([-34.0, -20, 0, 20, 42, 62, 80, 108]) * s
 
     def law(*values: float) -> Law:
@@ -74,10 +74,10 @@ def _sacrum(s: float) -> Solid:
         exponent=2.5, centre_y=law(52, 64, 78, 84, 80, 68, 52, 44),
     )  # fmt: skip
     top = half_space((0.0, 44 * s, 90 * s), (0.0, -0.6, 0.8))
-    holes = [
-        rod_between((side * a * s, 0.0, up * s), (side * a * s, 130.0 * s, up * s), (r * s, r * s))
+    dents = [
+        ellipsoid((side * a * s, front * s, up * s), (r * s, 9 * s, 0.75 * r * s))
         for side in (-1, 1)
-        for a, up, r in ((24, 66, 6.0), (21, 44, 5.5), (18, 24, 5.0), (15, 6, 4.0))
+        for a, front, up, r in ((25, 50, 68, 7.5), (22, 63, 46, 7.0), (18, 74, 26, 6.0), (14, 74, 8, 5.0))
     ]
     wings = [
         limb([(0, 8 * s, 4 * s), (side * 28 * s, 10 * s, 4 * s), (side * 46 * s, 12 * s, 8 * s)], [8 * s, 7 * s, 4 * s])
@@ -85,4 +85,4 @@ def _sacrum(s: float) -> Solid:
     ]
     body = pillar(24.0 * s, 16.0 * s, low_z=-14 * s, high_z=14 * s, exponent=2.6)
     fifth = joined([body, *wings], blend_mm=6.0).moved(turn=rotation(about_x=22), shift=(0.0, 30 * s, 116 * s))
-    return joined([(wedge & top) - joined(holes), fifth])
+    return joined([(wedge & top) - joined(dents), fifth])

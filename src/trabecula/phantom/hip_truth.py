@@ -1,0 +1,75 @@
+"""Hip cohorts: whom they draw, and what is true of a person's hips, each target for its own population."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from trabecula.phantom.people import person
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trabecula.case import Event
+    from trabecula.phantom.chance import Chance
+    from trabecula.phantom.people import Person
+
+_OUTCOMES = ("time_to_hip_fracture", "time_to_any_fracture")
+_FREQUENCY = {True: 0.0250, False: 0.0081}
+"""Share of people, enriched or not, with a hip fracture in follow-up; counted in 200,000."""
+_ELSEWHERE, _CANDIDATES = 20_000_000, 2048
+
+
+def bone_truth(drawn: Person) -> dict[str, float | int]:
+    """Return areal BMDs, and classes where they are defined."""
+    table = drawn.table
+    truth: dict[str, float | int] = {
+        "bmd_femoral_neck": float(table["bmd_femoral_neck_g_cm2"]),
+        "bmd_total_hip": float(table["bmd_total_hip_g_cm2"]),
+    }
+    if drawn.who_class is None:
+        return truth
+    hip = min(float(table["t_score_femoral_neck"]), float(table["t_score_total_hip"]))
+    return truth | {
+        "osteoporosis_dxa": int(drawn.who_class == 2),
+        "low_bone_mass_dxa": int(drawn.who_class >= 1),
+        "who_class_dxa": drawn.who_class,
+        "osteoporosis_hip_dxa": int(hip <= -2.5),
+        "t_score_lowest": float(table["t_score_lowest"]),
+    }
+
+
+def fracture_truth(drawn: Person) -> dict[str, int | Event]:
+    """Return what happens from now on, as far as it is observed; who dies first has no fracture."""
+    age, woman = float(drawn.table["age_years"]), drawn.table["sex"] == "female"
+    outcomes = {name: drawn.outcomes[name] for name in _OUTCOMES if name in drawn.outcomes and age >= 50}
+    truth: dict[str, int | Event] = dict(outcomes)
+    if "time_to_any_fracture" in drawn.outcomes:
+        truth["fragility_fracture"] = int(drawn.outcomes["time_to_any_fracture"].event == 1)
+    if woman and age >= float(drawn.table["menopause_age_years"]) and "time_to_hip_fracture" in drawn.outcomes:
+        truth["hip_fracture"] = int(drawn.outcomes["time_to_hip_fracture"].event == 1)
+    return truth
+
+
+def drawn_with_hip_fractures(patient: int, seed: int, chance: Chance, settings: Mapping[str, Any]) -> Person:
+    """Return the person, or in the share `fractured` of patients the first of others who breaks a hip in follow-up.
+
+    Whether one does is asked without a shift of bone, so that a twin is the same person. Weights count both ways of
+    being drawn.
+    Raises `ValueError` for a share outside 0 to below 1.
+    """
+    share, enriched = settings["fractured"], settings["enriched"]
+    if not 0 <= share < 1:
+        raise ValueError(f"fractured is a share from 0 to below 1; got {share}")
+    number = patient
+    if chance.uniform("hip fractured")[0] < share:
+        first = _ELSEWHERE + _CANDIDATES * patient
+        others = range(first, first + _CANDIDATES)
+        number = next((n for n in others if _breaks(person(n, seed, enriched=enriched))), first)
+    breaks = _breaks(person(number, seed, enriched=enriched))
+    drawn = person(number, seed, enriched=enriched, bone_shift=settings["bone_shift"])
+    return replace(drawn, weight=drawn.weight / (1 - share + (share / _FREQUENCY[enriched] if breaks else 0.0)))
+
+
+def _breaks(who: Person) -> bool:
+    return who.outcomes["time_to_hip_fracture"].event == 1
