@@ -17,6 +17,7 @@ from trabecula.cohort import open_cohort
 from trabecula.cohorts.phantom_knee_xray.cohort import SETTINGS, make
 from trabecula.image import Source
 from trabecula.metrics import auc, auc_interval
+from trabecula.phantom.knee_xray import KneeMask
 
 
 def source(patient, seed=0, **settings):
@@ -41,7 +42,7 @@ def acquisition(case):
     sites = ("north", "south", "east", "west")
     return [
         *(case.groups["site"] == site for site in sites),
-        *(float(case.groups[k]) for k in ("kvp", "rows", "columns")),
+        *(float(case.groups[k]) for k in ("kvp", "rows", "columns", "pixel_mm")),
     ]
 
 
@@ -85,7 +86,7 @@ def test_pictures_are_reproducible_picklable_and_apart():
     assert source(3, seed=1).load().digest != first.load().digest
 
 
-@pytest.mark.parametrize("changed", [{"bone_shift": 0.5}, {"kvp_shift": 5.0}, {"noise_scale": 2.0}])
+@pytest.mark.parametrize("changed", [{"bone_shift": 0.5}, {"kvp_shift": 5.0}, {"noise_scale": 2.0}, {"shift_mm": 3.0}])
 def test_the_digest_changes_with_every_setting_that_changes_the_picture(changed):
     assert source(3, **changed).digest != source(3).digest
     assert (pixels(3, **changed) != pixels(3)).any()
@@ -133,7 +134,7 @@ def test_noise_alone_moves_no_anatomy():
 
 def test_the_other_side_is_mirrored():
     recipe = replace(source(8), side="R")
-    bare = replace(recipe.film, photons=1e12)
+    bare = replace(recipe.film, quanta=np.inf)
     right, left = (replace(recipe, side=side, film=bare).load().voxels[0].astype(float) for side in "RL")
     below = slice(right.shape[0] // 3, None)  # the marker is not
     assert np.abs(right[below] - left[below, ::-1]).mean() < 0.5
@@ -164,22 +165,41 @@ def test_true_bone_tells_more_than_body_and_acquisition_tells_nothing():
 
 
 def test_bone_can_be_read_at_sixty_four_pixels():
-    """The lower end of the interval at n = 120: better than chance by far."""
-    cases, truth = recipes(120, seed=2)
+    """The lower end of the interval at n = 90: better than chance by far."""
+    cases, truth = recipes(90, seed=2)
     greys = [bone_greys(case.images["knee_xray"].voxels[0].astype(float)) for case in cases]
     assert auc_interval(truth, cross_validated(truth, greys)).low > 0.58
 
 
+def test_the_mask_is_where_bone_is():
+    """In a twin without noise grey changes inside the mask; outside it only by scatter and edge enhancement."""
+    case = make(4, 0, SETTINGS)
+    mask = case.masks["bone"].voxels[0] > 0
+    changed = pixels(4, noise_scale=0.01) - pixels(4, bone_shift=-2.0, noise_scale=0.01)
+    assert 0.1 < mask.mean() < 0.5
+    assert np.median(changed[mask]) > 5
+    assert np.median(np.abs(changed[~mask])) < 1.5
+
+
+def test_a_film_higher_on_the_leg_shows_the_same_knee():
+    recipe = replace(source(4, noise_scale=0.01), side="R")
+    recipe = replace(recipe, film=replace(recipe.film, shutter=(0.0, 0.0, 0.0, 0.0), marker="none"))
+    step = recipe.film.xray.pixel_mm
+    here, moved = (KneeMask(picture=replace(recipe, shift_mm=mm)).load().voxels[0] for mm in (0.0, 20 * step))
+    assert (here[:-20] != moved[20:]).mean() < 0.002
+    assert (here != moved).mean() > 0.005
+
+
 @pytest.mark.slow
 def test_bone_is_in_the_picture_and_not_in_its_mean():
-    """AUC for osteoporosis at n = 900."""
+    """AUC for osteoporosis at n = 900, where true trabecular density alone has about 0.83."""
     cases, truth = recipes(900, seed=3)
     greys, means = [], []
     for case in cases:
         picture = case.images["knee_xray"].voxels[0].astype(float)
         greys.append(bone_greys(picture))
         means.append(picture.mean())
-    assert auc(truth, cross_validated(truth, greys)) > 0.75
+    assert auc(truth, cross_validated(truth, greys)) > 0.70
     assert auc(truth, -np.array(means)) < 0.65
 
 
@@ -194,9 +214,9 @@ def test_acquisition_tells_nothing_over_seeds():
 
 
 @pytest.mark.slow
-def test_a_picture_takes_a_tenth_of_a_second():
+def test_a_picture_takes_a_third_of_a_second():
     sources = [source(patient) for patient in range(20)]
     started = time.process_time()
     for each in sources:
         each.load()
-    assert (time.process_time() - started) / len(sources) < 0.12
+    assert (time.process_time() - started) / len(sources) < 0.4
