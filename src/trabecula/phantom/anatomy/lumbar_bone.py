@@ -22,7 +22,9 @@ from trabecula.phantom.anatomy.vertebra import (
     body_solid,
     endplate_nearness,
     pedicle_solid,
+    place_in_body,
 )
+from trabecula.phantom.grain import vertebral_trend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +48,8 @@ _SOLVING_MM = 1.5
 _SIDE_MM, _PLATE_MM, _ARCH_MM = 0.46, 0.72, 1.05
 _CORTEX_MG_CM3, _DENSEST_MG_CM3 = 880.0, 1020.0
 _ARCH_TRABECULAR = 1.4
-_PLATE_DENSITY, _PLATE_REACH_MM = 0.5, 2.0
-"""Trabecular bone is denser by this share at an endplate, and by 1/e of it this far below."""
+_MIDDLE = 0.93
+"""Mean of the trend of density within a body over its trabecular region, where density is what it is said to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ class SpineBone:
     arch_mm: float
     cortical_mg_cm3: float
     trabecular_mg_cm3: float
-    """In the middle of the bodies."""
+    """In the middle of the bodies; denser by the endplates, sparser in front (`grain.vertebral_trend`)."""
     arch_trabecular_mg_cm3: float
     marrow_fat: float
 
@@ -191,9 +193,8 @@ def _body(vertebra: Vertebra, frame: Frame, bone: SpineBone) -> Bone:
         return np.asarray(thick * np.clip(0.5 + pedicles.distance(x, y, z), 0, 1))
 
     def trabecular(x: Voxels, y: Voxels, z: Voxels) -> Voxels:
-        near = np.maximum(endplate_nearness(vertebra, *frame.local(x, y, z)), 0)
-        denser = np.float32(_PLATE_DENSITY) * np.exp(-near / np.float32(_PLATE_REACH_MM))
-        return np.asarray(np.float32(bone.trabecular_mg_cm3) * (1 + denser))
+        up, front = place_in_body(vertebra, *frame.local(x, y, z))
+        return np.asarray(bone.trabecular_mg_cm3 / _MIDDLE * vertebral_trend(up, front), dtype=np.float32)
 
     return Bone(
         name=vertebra.level, solid=frame.placed(body_solid(vertebra)), wall_mm=wall,

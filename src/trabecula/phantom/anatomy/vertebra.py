@@ -198,6 +198,14 @@ def endplate_nearness(vertebra: Vertebra, x: Floats, y: Floats, z: Floats) -> Fl
     return np.asarray(np.minimum(_poly(upper, u, square) - z, z - _poly(lower, u, square)))
 
 
+def place_in_body(vertebra: Vertebra, x: Floats, y: Floats, z: Floats) -> tuple[Floats, Floats]:
+    """Return how far up a place lies, -1 at the lower endplate to 1 at the upper, and how far in front, -1 to 1."""
+    upper, lower = _profiles(vertebra)
+    u, _, square = _section(x, y, vertebra)
+    top, bottom = _poly(upper, u, square), _poly(lower, u, square)
+    return np.asarray((2 * z - top - bottom) / (top - bottom)), -u
+
+
 def pedicle_solid(vertebra: Vertebra) -> Solid:
     """Return both pedicles, from within the body to the arch."""
     return _mirrored([_pedicle(vertebra)], vertebra)
