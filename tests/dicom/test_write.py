@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,18 @@ def test_a_ct_tells_how_it_was_taken(tmp_path):
     assert header.pixel_array.dtype == np.uint16
 
 
+def test_a_case_with_two_machines_tells_each_of_its_own(tmp_path):
+    groups = dict(CASE.groups) | {"scanner": "Aster MR", "ct_scanner": "Aster CT", "slice_mm": "4", "ct_slice_mm": "2"}
+    case = replace(CASE, groups=groups)
+    headers = []
+    for role, unit in (("lumbar_mri", "stored"), ("lumbar_ct", "HU")):
+        image = volume(unit, 0, 900, dtype=np.uint16)
+        folder = write_image(image, tmp_path / role, About(role=role, case=case, exam="one"))
+        headers.append(dcmread(folder / "0001.dcm"))
+    assert [h.ManufacturerModelName for h in headers] == ["Aster MR", "Aster CT"]
+    assert [h.SliceThickness for h in headers] == [4, 2]
+
+
 def test_mr_keeps_stored_values_and_refuses_what_it_cannot_store(tmp_path):
     image, files = written("lumbar_mri", tmp_path)
     back = read_series(files)
@@ -208,6 +221,11 @@ def test_what_has_no_form_is_refused_with_another(tmp_path):
         ("lumbar_ct", "psoas", {}),
         ("hip_xray", "proximal_femur", {}),
         ("spine_dxa", "bones", {1: "L1", 7: "rib"}),
+        (
+            "panoramic",
+            "bones",
+            {value: f"tooth {value}" for value in range(1, 10)},
+        ),  # no frame but the first ends a byte
     ],
 )
 def test_a_mask_comes_back_with_values_names_and_grid(tmp_path, under, role, names):
@@ -229,6 +247,14 @@ def test_a_mask_comes_back_with_values_names_and_grid(tmp_path, under, role, nam
     else:
         assert np.allclose(back.spacing[1:], image.spacing[1:], atol=1e-6)
     assert errors("dcentvfy", path, *files) == []
+
+
+def test_a_damaged_mask_is_named(tmp_path):
+    image, files = written("spine_dxa", tmp_path)
+    path = write_segmentation(label_map(image, {1: "L1"}), tmp_path / "bones", about("bones"), of=files[0])
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=r"bones\.dcm: .*export it again"):
+        read_label_map(path)
 
 
 def test_a_mask_that_fits_nothing_or_says_nothing_is_refused(tmp_path):

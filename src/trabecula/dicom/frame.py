@@ -173,6 +173,24 @@ def stored_pixels(frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
             ) from error
 
 
+def stored_bits(frames: Sequence[Frame]) -> NDArray[np.bool_]:
+    """Return the frames `[n, j, i]` of a file of one bit a pixel, which follow each other without a gap (PS3.5 8.2).
+
+    Raises `ValueError` that names the file when it is compressed or holds fewer bits than it says.
+    """
+    from pydicom import dcmread  # noqa: PLC0415
+
+    file = dcmread(frames[0].path)
+    count, rows, columns = len(frames), int(file.Rows), int(file.Columns)
+    if file.BitsAllocated != 1 or file.file_meta.TransferSyntaxUID.is_compressed:
+        raise ValueError(f"{frames[0].path}: is compressed, or has more than one bit a pixel; convert it, uncompressed")
+    bits = np.unpackbits(np.frombuffer(file.get("PixelData") or b"", np.uint8), bitorder="little")
+    if len(bits) < count * rows * columns:
+        raise ValueError(f"{frames[0].path}: its pixels are truncated; export it again")
+    shown: NDArray[np.bool_] = bits[: count * rows * columns].reshape(count, rows, columns).astype(bool)
+    return shown
+
+
 def _require_decodable(frame: Frame) -> None:
     """Refuse what would decode to an error without a cause, or silently to other values."""
     from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415

@@ -28,13 +28,12 @@ if TYPE_CHECKING:
 
 MAKER = "trabecula.phantom"
 _UNDATED = "20000101"  # the day of examinations whose case tells none: DICOM wants one
-_GROUPS = {
-    "site": ("InstitutionName", "StationName"),
-    "station": ("StationName",),
-    "scanner": ("ManufacturerModelName",),
-    "model": ("ManufacturerModelName",),
+_MACHINE = {
+    "InstitutionName": (("site",), 64),
+    "StationName": (("station", "site"), 16),
+    "ManufacturerModelName": (("scanner", "model"), 64),
 }
-"""What the groups of a case tell about the machine, whatever the modality."""
+"""By attribute: the groups of a case that tell it, and its greatest length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +55,13 @@ class About:
         return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, told).int}")
 
     def group(self, *names: str) -> str:
-        """Return the first of these groups that the case has; empty where it has none."""
-        return next((self.case.groups[name] for name in names if name in self.case.groups), "")
+        """Return the first of these groups that the case has; empty where it has none.
+
+        Where a case has images of several modalities, `ct_scanner` is the CT's and comes before `scanner`.
+        """
+        modality = ROLES[self.role].modality if self.role in ROLES else ""
+        told = (key for name in names for key in (f"{modality}_{name}", name) if key in self.case.groups)
+        return next((self.case.groups[key] for key in told), "")
 
 
 def new_file(about: About, storage: UID, modality: str, number: int) -> FileDataset:
@@ -80,10 +84,9 @@ def new_file(about: About, storage: UID, modality: str, number: int) -> FileData
     file.SeriesNumber, file.InstanceNumber, file.AcquisitionNumber = about.series, number, 1
     file.Modality, file.SeriesDescription = modality, ROLES[about.role].title
     file.Manufacturer, file.SoftwareVersions, file.DeviceSerialNumber = MAKER, "1", "0"
-    for name, keywords in _GROUPS.items():
-        for keyword in keywords:
-            if name in about.case.groups:
-                setattr(file, keyword, about.case.groups[name][: 16 if keyword == "StationName" else 64])
+    for keyword, (names, length) in _MACHINE.items():
+        if told := about.group(*names):
+            setattr(file, keyword, told[:length])
     return file
 
 

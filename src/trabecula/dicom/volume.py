@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trabecula.dicom.frame import VOLUMES, Frame, frames_of, stored_pixels
+from trabecula.dicom.frame import VOLUMES, Frame, frames_of, stored_bits, stored_pixels
 from trabecula.image import Image
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ def read_label_map(path: Path) -> Image:
     layers, geometry = _grid(frames) if placed else (np.zeros(len(frames), dtype=np.intp), _flat(frames[0]))
     shape = (int(layers.max()) + 1, frames[0].header.Rows, frames[0].header.Columns)
     voxels = np.zeros(shape, dtype=np.uint8 if max(value for value, _ in segments.values()) < 256 else np.uint16)
-    for frame, k, pixels in zip(frames, layers.tolist(), stored_pixels(frames), strict=True):
+    for frame, k, pixels in zip(frames, layers.tolist(), stored_bits(frames), strict=True):
         value, name = segments[int(frame.numbers("ReferencedSegmentNumber", 1)[0])]
-        if np.any(voxels[k][pixels > 0]):
+        if np.any(voxels[k][pixels]):
             raise ValueError(f"{path}: segment {name} overlaps another one; keep them in separate files")
-        voxels[k][pixels > 0] = value
+        voxels[k][pixels] = value
     return Image(voxels=voxels, unit="label", names=dict(segments.values()), **geometry)
 
 
