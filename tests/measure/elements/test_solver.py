@@ -1,5 +1,8 @@
 """The solver: patch tests that are exact, beams of the textbook, and balance."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -78,12 +81,13 @@ def test_forces_are_in_balance_and_the_matrix_is_symmetric():
     assert np.abs(elements.forces(np.array(rigid))).max() < 1e-9
 
 
-def test_slabs_change_nothing(monkeypatch):
+def test_pieces_change_nothing(monkeypatch):
     rng = np.random.default_rng(1)
     elements = Elements(modulus=rng.uniform(1, 1000, (9, 4, 5)), spacing=(1.0, 1.0, 1.0))
     u = rng.standard_normal((3, *elements.nodes))
     whole = elements.forces(u)
-    monkeypatch.setattr("trabecula.measure.elements.solver._SLAB", 40)
+    elements = Elements(modulus=elements.modulus, spacing=elements.spacing)
+    monkeypatch.setattr("trabecula.measure.elements.solver._PIECE", 40)
     assert elements.forces(u) == pytest.approx(whole, abs=1e-9)
 
 
@@ -123,3 +127,21 @@ def test_what_cannot_be_solved_says_why():
     supports.force[0, -1] = 1.0
     with pytest.raises(ValueError, match="out of balance"):
         solved(elements, supports, most=2)
+
+
+ORACLE = json.loads((Path(__file__).parent / "scikit_fem_12_0_2.json").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(ORACLE["bodies"]))
+def test_displacements_are_those_of_scikit_fem(name):
+    """A block and a plate of uneven moduli with holes: every displacement, the reaction and the energy within 1e-6."""
+    body = ORACLE["bodies"][name]
+    elements = Elements(modulus=np.array(body["modulus"]), spacing=body["spacing"], poisson=ORACLE["poisson"])
+    supports = Supports.none(elements)
+    supports.fixed[:, 0] = supports.fixed[:, -1] = True
+    supports.displacement[0, -1] = ORACLE["pushed_mm"]
+    deformed = solved(elements, supports, tolerance=1e-11)
+    known = np.moveaxis(np.reshape(body["displacement"], (*elements.nodes, elements.axes)), -1, 0)
+    assert np.abs(deformed.displacement - known).max() < 1e-6 * np.abs(known).max()
+    assert deformed.forces[0, -1].sum() == pytest.approx(body["reaction"], rel=1e-6)
+    assert deformed.energy == pytest.approx(body["energy"], rel=1e-6)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from trabecula.system import Progress
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-_SLAB = 40_000  # elements that are gathered at once: they fit a processor's cache
+_PIECE = 8192  # elements that are gathered at once: they fit a processor's cache
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -100,31 +102,32 @@ class Elements:
             total[(slice(None), *corner)] += np.multiply.outer(row, self.modulus)
         return total
 
-    def forces(self, displacement: Floats) -> Floats:
-        """Return the nodal forces `[axis, *nodes]` in N that hold a displacement `[axis, *nodes]` in mm."""
-        total = np.zeros_like(displacement)
-        layers = max(1, _SLAB // max(1, int(np.prod(self.modulus.shape[1:]))))
-        for first in range(0, len(self.modulus), layers):
-            modulus = self.modulus[first : first + layers]
-            below = displacement[:, first : first + layers + 1]
-            held = total[:, first : first + layers + 1]
-            corners = _corner_slices(modulus.shape)
-            gathered = np.concatenate([below[(slice(None), *c)].reshape(self.axes, -1) for c in corners])
-            pushed = (self.stiffness @ gathered) * modulus.ravel()
-            for number, corner in enumerate(corners):
-                rows = pushed[number * self.axes : (number + 1) * self.axes]
-                held[(slice(None), *corner)] += rows.reshape(self.axes, *modulus.shape)
+    def forces(self, displacement: Floats, *, out: Floats | None = None) -> Floats:
+        """Return the nodal forces `[axis, *nodes]` in N that hold a displacement `[axis, *nodes]` in mm, in `out`."""
+        total = np.empty_like(displacement) if out is None else out
+        total[...] = 0
+        flat, pushed = total.reshape(self.axes, -1), np.empty((len(self.stiffness), _PIECE))
+        for here, gathered in self._gathered(displacement):
+            np.multiply(gathered, self._numbered[here], out=gathered)
+            rows = pushed[:, : gathered.shape[1]]
+            np.matmul(self.stiffness, gathered, out=rows)
+            for number, step in enumerate(self._steps):
+                part = slice(here.start + step, here.stop + step)
+                flat[:, part] += rows[number * self.axes : (number + 1) * self.axes]
         return total
 
     def strain(self, displacement: Floats) -> Floats:
         """Return the strain at the middle of each element, `[component, *elements]`; shear strains doubled.
 
         Components are those of the axes in order, then (in 3-D) the shears of axes 1-2, 0-2, 0-1, or the one shear.
+        It is 0 where no element is.
         """
         _, matrix = self._strain((0,) * self.axes)
-        corners = _corner_slices(self.modulus.shape)
-        gathered = np.concatenate([displacement[(slice(None), *c)].reshape(self.axes, -1) for c in corners])
-        return np.asarray((matrix @ gathered).reshape(-1, *self.modulus.shape))
+        total = np.zeros((len(matrix), *self.nodes))
+        flat = total.reshape(len(matrix), -1)
+        for here, gathered in self._gathered(displacement):
+            flat[:, here] = matrix @ gathered
+        return total[(slice(None), *self._inner)] * (self.modulus > 0)
 
     def stress(self, displacement: Floats) -> Floats:
         """Return the stress at the middle of each element in MPa (N/mm for a plate), components as in `strain`."""
@@ -133,7 +136,46 @@ class Elements:
 
     @property
     def _corners(self) -> list[tuple[slice, ...]]:
-        return _corner_slices(self.modulus.shape)
+        """Slices of the nodes at each corner of all elements; the last axis changes fastest."""
+        return [
+            tuple(slice(side, side + n) for side, n in zip(corner, self.modulus.shape, strict=True))
+            for corner in product((0, 1), repeat=self.axes)
+        ]
+
+    @property
+    def _inner(self) -> tuple[slice, ...]:
+        """Nodes that number an element: all but the last along each axis."""
+        return tuple(slice(0, n) for n in self.modulus.shape)
+
+    @cached_property
+    def _numbered(self) -> Floats:
+        """Modulus of the element that each node numbers, `[nodes]`, 0 at the last nodes of each axis."""
+        padded = np.zeros(self.nodes)
+        padded[self._inner] = self.modulus
+        return padded.ravel()
+
+    @cached_property
+    def _steps(self) -> list[int]:
+        """Distance in numbers of nodes from the first to each corner of an element."""
+        along = [int(np.prod(self.nodes[axis + 1 :])) for axis in range(self.axes)]
+        return [int(np.dot(corner, along)) for corner in product((0, 1), repeat=self.axes)]
+
+    @cached_property
+    def _pieces(self) -> list[slice]:
+        """Runs of nodes that number elements."""
+        last = len(self._numbered) - self._steps[-1]
+        pieces = [slice(first, min(first + _PIECE, last)) for first in range(0, last, _PIECE)]
+        return [here for here in pieces if self._numbered[here].any()]
+
+    def _gathered(self, displacement: Floats) -> Iterator[tuple[slice, Floats]]:
+        """Yield each piece and the displacements of its corners `[n, elements]`, in memory that is used again."""
+        flat, room = displacement.reshape(self.axes, -1), np.empty((len(self.stiffness), _PIECE))
+        for here in self._pieces:
+            gathered = room[:, : here.stop - here.start]
+            for number, step in enumerate(self._steps):
+                part = slice(here.start + step, here.stop + step)
+                gathered[number * self.axes : (number + 1) * self.axes] = flat[:, part]
+            yield here, gathered
 
     def _strain(self, point: tuple[int, ...]) -> tuple[float, Floats]:
         """Return a Gauss point's weight and its matrix from corner displacements to strain; (0, 0, 0) is the middle."""
@@ -202,35 +244,29 @@ def solved(
         raise ValueError("a force pulls at a node that touches no element")
     free = ~supports.fixed & elements.occupied
     u = np.where(supports.fixed & elements.occupied, supports.displacement, 0.0)
-    residual = np.where(free, supports.force - elements.forces(u), 0.0)
-    scale = np.where(free, 1 / np.maximum(elements.diagonal, 1e-300), 0.0)
+    pushed = elements.forces(u)
+    residual = np.where(free, supports.force - pushed, 0.0)
+    scale = np.divide(free, elements.diagonal, out=np.zeros_like(u), where=free)
     load = float(np.linalg.norm(residual))
     ratio, count = (1.0, 0) if load else (0.0, 0)
     towards = scale * residual
-    direction, slope = towards, float(np.vdot(residual, towards))
+    direction, slope = towards.copy(), float(np.vdot(residual, towards))
     while ratio > tolerance:
         if count == most:
             raise ValueError(
                 f"out of balance by {ratio:.1e} of the load after {most} steps: remove parts that hang by single "
                 f"nodes, or give a looser tolerance"
             )
-        pushed = np.where(free, elements.forces(direction), 0.0)
+        elements.forces(direction, out=pushed)
+        pushed *= free
         step = slope / float(np.vdot(direction, pushed))
-        u = u + step * direction
-        residual = residual - step * pushed
-        towards = scale * residual
-        before, slope = slope, float(np.vdot(residual, towards))
-        direction = towards + slope / before * direction
+        u += np.multiply(direction, step, out=towards)
+        residual -= np.multiply(pushed, step, out=towards)
+        before, slope = slope, float(np.vdot(residual, np.multiply(scale, residual, out=towards)))
+        direction *= slope / before
+        direction += towards
         ratio, count = float(np.linalg.norm(residual)) / load, count + 1
         if progress is not None and count % 50 == 0:
             done = np.log(max(ratio, tolerance)) / np.log(tolerance)
             progress(int(100 * done), 100, "elements")
-    return Deformed(displacement=u, forces=elements.forces(u), iterations=count, residual=ratio)
-
-
-def _corner_slices(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
-    """Return, for each corner of all elements, the slices of its nodes; the last axis changes fastest."""
-    return [
-        tuple(slice(side, side + n) for side, n in zip(corner, shape, strict=True))
-        for corner in product((0, 1), repeat=len(shape))
-    ]
+    return Deformed(displacement=u, forces=elements.forces(u, out=pushed), iterations=count, residual=ratio)
