@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -37,6 +38,7 @@ NOTE_CODE = 6
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's mode L
 _OTHER_COLOURS = ("P", "PA", "CMYK", "YCbCr", "HSV", "LAB")
+_LABEL = re.compile(r'<Label Key="(\d+)"[^>]*>\s*<!\[CDATA\[(.*?)\]\]>')
 _MM = {"meter": 1e3, "micron": 1e-3}  # spatial units of a NIfTI header; anything else is mm
 
 
@@ -195,6 +197,16 @@ def _noted(note: str | bytes | None) -> dict[str, Any]:
         return {}
 
 
+def _label_table(extensions: Iterable[Any]) -> dict[int, str]:
+    """Return the names in a Caret label table among the extensions of a NIfTI file; nothing without one."""
+    for extension in extensions:
+        content = extension.get_content()
+        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else str(content)
+        if "<LabelTable>" in text:
+            return {int(value): name.strip() for value, name in _LABEL.findall(text) if int(value)}
+    return {}
+
+
 def read_picture(path: Path) -> Image:
     """Read PNG, JPEG, TIFF or BMP as `[1, j, i]` in stored values, colours as their luminance (ITU-R BT.601).
 
@@ -232,7 +244,8 @@ def read_picture(path: Path) -> Image:
 def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
     """Read a NIfTI volume; its RAS affine becomes LPS mm and its axes i, j, k become `[k, j, i]`.
 
-    A file that says its own unit, space and names in our note is believed before `unit`.
+    A file that says its own unit, space and names in our note is believed before `unit`. Names of labels are also read
+    from a Caret label table, which TotalSegmentator writes.
     Raises `ValueError` that names the file when it cannot be read, has more than three dimensions, a skewed affine,
     colours or NaN.
     """
@@ -245,6 +258,7 @@ def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
             raise ValueError("no volume in it")
         stored = np.asanyarray(loaded.dataobj)
         notes = [_noted(e.get_content()) for e in loaded.header.extensions if e.get_code() == NOTE_CODE]
+        names = {} if unit != "label" else _label_table(loaded.header.extensions)
         mm = _MM.get(loaded.header.get_xyzt_units()[0], 1.0)  # type: ignore[no-untyped-call]
     except (
         OSError, EOFError, nibabel.filebasedimages.ImageFileError, HeaderDataError, ValueError, LookupError,
@@ -265,7 +279,7 @@ def read_nifti(path: Path, *, unit: Unit = "stored") -> Image:
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise ValueError(f"{path}: its affine is skewed (gantry tilt?); resample it to an orthogonal grid first")
     (i, j, k), (x, y, z) = spacing, lps[:3, 3]
-    said = {"unit": unit} | next(filter(None, notes), {})
+    said = {"unit": unit, "names": names} | next(filter(None, notes), {})
     return _named(
         path,
         lambda: Image(

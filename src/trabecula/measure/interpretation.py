@@ -1,0 +1,164 @@
+"""What a number means by a published rule: score, flag and sentence from one place, so that they cannot disagree.
+
+Each function raises `ValueError`, which a caller turns into an abstention, where a fact is missing that its answer
+depends on: sex, site, age, tube voltage, contrast. Rules come from `trabecula.reference`; a finding prompts DXA or
+clinical assessment, and none is not "normal".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trabecula.measure.number import Number
+from trabecula.reference import REFERENCES, t_score, who_class
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trabecula.reference import Sex
+
+_SITES = {"femoral neck": "femoral_neck", "neck": "femoral_neck", "total hip": "total_hip"}
+_VERTEBRAE = ("T12", "L1", "L2", "L3", "L4")
+_RULE_KVP = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A number, the class a rule gives it, and the sentence that says so with the rule's source."""
+
+    number: Number
+    found: str
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalReference:
+    """Mean and SD by age of people of one's own choice, for Z-scores: `ages` in years, rising.
+
+    No published table by age is built in, because none could be read at its source.
+    Raises `ValueError` for ages that do not rise, or means and SDs that are not positive or not as many.
+    """
+
+    site: str
+    sex: Sex
+    ages: tuple[float, ...]
+    means: tuple[float, ...]
+    sds: tuple[float, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        if not len(self.ages) == len(self.means) == len(self.sds) >= 2 or np.any(np.diff(self.ages) <= 0):
+            raise ValueError("a reference by age has two or more rising ages, and a mean and an SD for each")
+        if min(*self.means, *self.sds) <= 0:
+            raise ValueError("means and SDs of a reference are positive")
+
+
+def hip_t_score(bmd: Number, *, sex: Sex) -> Number:
+    """Return the T-score of femoral neck or total hip against NHANES III, White women of 20 to 29, Hologic.
+
+    Raises `ValueError` for a number that is not an areal BMD, another site, or an unknown sex.
+    """
+    if bmd.unit != "g/cm2":
+        raise ValueError(f"a T-score is that of an areal BMD in g/cm2; {bmd.name} is in {bmd.unit}")
+    site = _SITES.get(_site(bmd.part), bmd.part)
+    value = t_score(bmd.value, site, sex=sex)
+    sd = REFERENCES[site].sd or math.nan
+    return Number(
+        name="t_score", value=value, unit="SD", part=bmd.part, region=f"{bmd.region}; {REFERENCES[site].quoted}",
+        uncertainty=None if bmd.uncertainty is None else bmd.uncertainty / sd,
+    )  # fmt: skip
+
+
+def z_score(bmd: Number, *, sex: Sex, age_years: float, reference: LocalReference) -> Number:
+    """Return how many SDs an areal BMD lies from people of the same age and sex.
+
+    Raises `ValueError` for a reference of another site or sex, and an age outside it.
+    """
+    if _site(bmd.part) != _site(reference.site) or sex != reference.sex:
+        raise ValueError(f"this reference is of {reference.site} in {reference.sex}s, not of {bmd.part} in a {sex}")
+    if not reference.ages[0] <= age_years <= reference.ages[-1]:
+        raise ValueError(
+            f"this reference covers {reference.ages[0]:g} to {reference.ages[-1]:g} years, not {age_years:g}"
+        )
+    mean, sd = (float(np.interp(age_years, reference.ages, each)) for each in (reference.means, reference.sds))
+    return Number(
+        name="z_score", value=(bmd.value - mean) / sd, unit="SD", part=bmd.part,
+        region=f"{bmd.region}; {reference.source}",
+    )  # fmt: skip
+
+
+def who_finding(
+    t_scores: Sequence[Number], *, sex: Sex, age_years: float, postmenopausal: bool | None = None
+) -> Finding:
+    """Return the WHO class of the lowest of several T-scores.
+
+    Raises `ValueError` without a T-score and outside the population that the classes are defined for.
+    """
+    if not t_scores or any(each.name != "t_score" for each in t_scores):
+        raise ValueError("a WHO class is that of the lowest T-score of DXA; give at least one, and nothing else")
+    lowest = min(t_scores, key=lambda each: each.value)
+    found = who_class(lowest.value, sex=sex, age_years=age_years, postmenopausal=postmenopausal)
+    sites = ", ".join(each.part for each in t_scores)
+    source = REFERENCES["who_osteoporosis"].source
+    return Finding(
+        number=lowest, found=found,
+        sentence=f"Lowest T-score {lowest.value:.1f} ({lowest.part}, of {sites}): {found} ({source}).",
+    )  # fmt: skip
+
+
+def hounsfield_finding(mean_hu: Number, *, kvp: float | None, contrast: str | None) -> Finding:
+    """Return on which side of Pickhardt's cuts the mean HU of L1 lies.
+
+    Raises `ValueError` for another vertebra or region, a tube voltage that is not known or not 120 kV, and contrast
+    that is not known or was given.
+    """
+    if mean_hu.part != "L1" or mean_hu.name != "mean_hu_ellipse":
+        raise ValueError(f"these cuts are for the trabecular mean of L1, not for {mean_hu.name} of {mean_hu.part}")
+    if kvp is None or contrast is None:
+        raise ValueError(f"the {'tube voltage' if kvp is None else 'contrast'} is not known, and HU depend on it")
+    if abs(kvp - _RULE_KVP) > 1 or contrast != "none":
+        raise ValueError(f"these cuts are for 120 kV without contrast, not for {kvp:g} kV with contrast {contrast!r}")
+    low, high = REFERENCES["hu_specific"], REFERENCES["hu_sensitive"]
+    if mean_hu.value <= low.value:
+        found, means = "low", f"at or below the cut of {low.value:g} HU with specificity above 90 %"
+    elif mean_hu.value <= high.value:
+        found, means = (
+            "between",
+            f"between the specific cut of {low.value:g} and the sensitive one of {high.value:g} HU",
+        )
+    else:
+        found, means = "above", f"above the sensitive cut of {high.value:g} HU, which does not rule low density out"
+    sentence = f"L1 reads {mean_hu.value:.0f} HU: {means} ({low.source}). A low value prompts DXA."
+    return Finding(number=mean_hu, found=found, sentence=sentence)
+
+
+def qct_finding(densities: Sequence[Number]) -> Finding:
+    """Return the class of the mean trabecular density of two or more vertebrae, never a T-score.
+
+    Raises `ValueError` for fewer than two of T12 to L4, and densities of several materials.
+    """
+    names = {each.name for each in densities}
+    parts = {each.part for each in densities}
+    if len(parts) < 2 or len(parts) < len(densities) or not parts <= set(_VERTEBRAE):
+        raise ValueError(
+            f"quantitative CT takes two or more of {', '.join(_VERTEBRAE)}; got {', '.join(sorted(parts))}"
+        )
+    if len(names) != 1 or any(each.unit != "mg/cm3" for each in densities):
+        raise ValueError(f"densities are of one material and region, in mg/cm3; got {', '.join(sorted(names))}")
+    mean = float(np.mean([each.value for each in densities]))
+    low, high = REFERENCES["qct_osteoporosis"], REFERENCES["qct_normal"]
+    found = "osteoporosis" if mean < low.value else "osteopenia" if mean <= high.value else "normal"
+    (name,) = names
+    levels = ", ".join(sorted(parts))
+    number = Number(name=name, value=mean, unit="mg/cm3", part=levels, region=f"mean of {levels}")
+    sentence = f"Mean {name} of {levels} is {mean:.0f} mg/cm3: {found} by quantitative CT ({low.source}); no T-score."
+    return Finding(number=number, found=found, sentence=sentence)
+
+
+def _site(part: str) -> str:
+    words = part.lower().replace("_", " ").split()
+    return " ".join(word for word in words if word not in ("left", "right"))
