@@ -53,8 +53,8 @@ VIEWS = {
     "knee": View(kvp=63, field_mm=(224, 176), pixel_mm=0.75, quanta=12e3, scatter=0.28, latitude=1.9, middle=0.25),
     "hip": View(kvp=75, field_mm=(256, 230), pixel_mm=0.50, quanta=10e3, scatter=0.38, latitude=2.2),
     "spine_ap": View(kvp=77, field_mm=(400, 220), pixel_mm=0.75, quanta=10e3, scatter=0.42, latitude=2.0),
-    "spine_lateral": View(kvp=90, field_mm=(470, 190), pixel_mm=0.80, quanta=8e3, scatter=0.48, latitude=3.4,
-                          edges=3.5, edges_mm=2.5),
+    "spine_lateral": View(kvp=90, field_mm=(470, 190), pixel_mm=0.80, quanta=8e3, scatter=0.48, latitude=3.8,
+                          middle=0.24, edges=3.5, edges_mm=2.5),
     "periapical": View(
         kvp=65, field_mm=(31, 41), pixel_mm=0.08, quanta=60e3, scatter=0.10, scatter_mm=8, latitude=2.4, middle=0.28,
         unit="intraoral", kvp_sd=0.0, cropped=False),

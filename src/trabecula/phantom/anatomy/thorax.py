@@ -62,7 +62,7 @@ def thorax_tissues(form: Form) -> list[Tissue]:
     between = ellipsoid((0, y - 78 * s, 235), (30 * s, 55 * s, 130))
     heart = ellipsoid((22, y - 98 * s, 232), (58 * s, 46 * s, 66 * s))
     return [
-        Tissue(name="chest", solid=chest, densities=form.muscle),
+        Tissue(name="chest", solid=chest, densities=mixed(soft_tissue=0.62, lipid_rich_adipose=0.38)),
         *(Tissue(name="lung", solid=lung, densities=aired) for lung in lungs),
         Tissue(name="mediastinum", solid=between, densities=mixed(soft_tissue=0.6, lipid_rich_adipose=0.4)),
         Tissue(name="heart", solid=heart, densities=mixed(soft_tissue=0.4, blood=0.6)),
