@@ -22,7 +22,7 @@ from trabecula.cohort import open_cohort
 from trabecula.image import read_nifti
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent / "phantoms"
 BONE = (-200.0, 800.0)
 """Window of CT in HU."""
-STS = "STS_011, TCIA Soft-tissue-Sarcoma, CC BY 3.0"
-CRLM = "CRLM-CT-1004, TCIA Colorectal-Liver-Metastases, CC BY 4.0"
-TOTAL = "example of TotalSegmentator, Apache-2.0"
+CORTEX_HU = 350
+STS = "STS_011\nTCIA Soft-tissue-Sarcoma, CC BY 3.0"
+CRLM = "CRLM-CT-1004\nTCIA Colorectal-Liver-Metastases, CC BY 4.0"
+TOTAL = "example of TotalSegmentator\nApache-2.0"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,12 +62,15 @@ def upright(image: Image) -> Image:
     return type(image)(voxels=voxels, unit=image.unit, spacing=tuple(spacing))
 
 
-def cut(image: Image, plane: str, share: float, title: str, window: tuple[float, float] | None = BONE) -> Panel:
-    """Return a slice of a volume at a share of its extent: axial, coronal or sagittal, head up."""
+def cut(image: Image, plane: str, share: float | None, title: str, window: tuple[float, float] | None = BONE) -> Panel:
+    """Return a slice of a volume, head up: at a share of its extent, or where most of it is bone."""
     volume = upright(image)
     k_mm, j_mm, i_mm = volume.spacing
     axis = {"axial": 0, "coronal": 1, "sagittal": 2}[plane]
-    grey = np.take(volume.voxels, int(share * volume.shape[axis]), axis=axis).astype(np.float32)
+    others = tuple(each for each in range(3) if each != axis)
+    bone = (volume.voxels > CORTEX_HU).sum(axis=others)
+    place = int(bone.argmax()) if share is None else int(share * volume.shape[axis])
+    grey = np.take(volume.voxels, place, axis=axis).astype(np.float32)
     if plane == "axial":
         return Panel(grey=grey, title=title, aspect=j_mm / i_mm, window=window)
     return Panel(grey=grey[::-1], title=title, aspect=k_mm / (i_mm if plane == "coronal" else j_mm), window=window)
@@ -82,7 +86,7 @@ def draw(name: str, panels: list[Panel], *, columns: int, height: float = 3.2) -
         low, high = panel.window or np.percentile(panel.grey, (0.2, 99.8))
         place.imshow(panel.grey, cmap="gray", vmin=low, vmax=high, aspect=panel.aspect, interpolation="nearest")
         place.set_title(panel.title, fontsize=6.5)
-    figure.tight_layout(pad=0.4)
+    figure.tight_layout(pad=0.6, h_pad=1.2)
     HERE.mkdir(exist_ok=True)
     figure.savefig(HERE / f"{name}.jpg", dpi=110, pil_kwargs={"quality": 82})
     plt.close(figure)
@@ -111,7 +115,7 @@ def films(cohort: str, *, per_class: int = 1, columns: int = 3, height: float = 
     draw(cohort, panels, columns=columns, height=height)
 
 
-def volumes(cohort: str, role: str, cuts: list[tuple[str, float]], real: list[Panel]) -> None:
+def volumes(cohort: str, role: str, cuts: list[tuple[str, float | None]], real: list[Panel]) -> None:
     """Draw slices of a cohort's volumes, a row a patient, and real ones in the last."""
     panels = []
     for case in one_of_each(cohort):
@@ -124,8 +128,8 @@ def volumes(cohort: str, role: str, cuts: list[tuple[str, float]], real: list[Pa
 def real_hip(data: Path) -> Iterator[Panel]:
     """Yield slices of a real hip."""
     image = read_nifti(data / "ct_hip" / "STS_011_CT.nii.gz", unit="HU")
-    for plane, share in (("coronal", 0.52), ("axial", 0.62)):
-        yield cut(image, plane, share, f"real: {STS}")
+    for plane in ("coronal", "axial"):
+        yield cut(image, plane, None, f"real: {STS}")
 
 
 def real_spine(data: Path) -> Iterator[Panel]:
@@ -141,23 +145,37 @@ def real_spine(data: Path) -> Iterator[Panel]:
 def main() -> int:
     """Write every picture."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="draw this cohort only")
     parser.add_argument("--data", type=Path, help="where ct_hip, ct_spine and ct_totalseg_example lie")
-    data = parser.parse_args().data
+    asked = parser.parse_args()
+    data = asked.data
     if data is not None and not (data / "ct_hip").is_dir():
         sys.stderr.write(f"{data} holds no ct_hip: leave --data out to draw the phantoms alone\n")
         return 2
-    films("phantom_knee_xray", per_class=2, columns=6, height=3.6)
-    films("phantom_hip_xray", columns=3)
-    films("phantom_spine_xray", columns=6, height=5.0)
-    films("phantom_periapical", per_class=2, columns=3, height=2.2)
-    films("phantom_panoramic", columns=3, height=1.6)
-    films("phantom_dxa", columns=6)
-    volumes(
-        "phantom_lumbar_ct", "lumbar_ct", [("sagittal", 0.5), ("axial", 0.5)], list(real_spine(data)) if data else []
-    )
-    volumes("phantom_hip_ct", "hip_ct", [("coronal", 0.5), ("axial", 0.6)], list(real_hip(data)) if data else [])
-    volumes("phantom_lumbar_mri_ct", "lumbar_mri", [("sagittal", 0.5), ("sagittal", 0.3)], [])
+    for name, work in _works(data).items():
+        if asked.only in (None, name):
+            work()
     return 0
+
+
+def _works(data: Path | None) -> dict[str, Callable[[], None]]:
+    """Return what draws each cohort."""
+    spine, hip = (list(real(data)) if data else [] for real in (real_spine, real_hip))
+    return {
+        "phantom_knee_xray": lambda: films("phantom_knee_xray", per_class=2, columns=6, height=3.6),
+        "phantom_hip_xray": lambda: films("phantom_hip_xray", columns=3),
+        "phantom_spine_xray": lambda: films("phantom_spine_xray", columns=6, height=5.0),
+        "phantom_periapical": lambda: films("phantom_periapical", per_class=2, columns=3, height=2.2),
+        "phantom_panoramic": lambda: films("phantom_panoramic", columns=3, height=1.6),
+        "phantom_dxa": lambda: films("phantom_dxa", columns=6),
+        "phantom_lumbar_ct": lambda: volumes(
+            "phantom_lumbar_ct", "lumbar_ct", [("sagittal", 0.5), ("axial", 0.45)], spine
+        ),
+        "phantom_hip_ct": lambda: volumes("phantom_hip_ct", "hip_ct", [("coronal", None), ("axial", None)], hip),
+        "phantom_lumbar_mri_ct": lambda: volumes(
+            "phantom_lumbar_mri_ct", "lumbar_mri", [("sagittal", 0.5), ("sagittal", 0.3)], []
+        ),
+    }
 
 
 if __name__ == "__main__":
