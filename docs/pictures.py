@@ -128,8 +128,8 @@ def volumes(cohort: str, role: str, cuts: list[tuple[str, float | None]], real: 
 def real_hip(data: Path) -> Iterator[Panel]:
     """Yield slices of a real hip."""
     image = read_nifti(data / "ct_hip" / "STS_011_CT.nii.gz", unit="HU")
-    for plane in ("coronal", "axial"):
-        yield cut(image, plane, None, f"real: {STS}")
+    for plane, share in (("coronal", None), ("axial", 0.8)):
+        yield cut(image, plane, share, f"real: {STS}")
 
 
 def real_spine(data: Path) -> Iterator[Panel]:
