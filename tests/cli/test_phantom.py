@@ -8,13 +8,14 @@ from PIL import Image as Picture
 
 from tests.cli.study import TABLE
 from trabecula import cli, findings
+from trabecula.cohort import open_cohort
 from trabecula.findings import Findings
 
 KNEES = "phantom_knee_xray"
 
 
 @pytest.mark.parametrize("form", ["png", "nifti", "dicom"])
-@pytest.mark.parametrize("n", [24, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [12, pytest.param(60, marks=pytest.mark.slow)])
 def test_what_is_written_passes_the_check(run, tmp_path, form, n):
     code, out, err = run("phantom", KNEES, "--n", n, "--seed", 3, "--as", form, "--jobs", 1, "--out", tmp_path / "k")
     assert code == 0, err
@@ -85,12 +86,12 @@ def test_a_disk_that_is_really_full_keeps_whole_patients_and_goes_on(run, tmp_pa
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("no right to mount a small disk here")
     try:
-        words = ("phantom", KNEES, "--n", 12, "--jobs", 1, "--out", place / "k")
+        words = ("phantom", KNEES, "--n", 6, "--jobs", 1, "--out", place / "k")
         code, _, err = run(*words)
         assert code == 2
         assert "No space left on device" in err
@@ -100,7 +101,7 @@ def test_a_disk_that_is_really_full_keeps_whole_patients_and_goes_on(run, tmp_pa
         code, out, _ = run(*words)
         assert code == 0
         assert "of them were there already" in out
-        assert run("check", place / "k")[0] in (0, 1)
+        assert len(open_cohort(place / "k").cases) == 6
     finally:
         subprocess.run(["umount", str(place)], check=True)
 
@@ -129,13 +130,13 @@ def test_every_verb_that_names_a_cohort_takes_its_settings():
         assert any("--with" in parameter.opts for parameter in verbs[verb].params), verb
 
 
-def test_evaluate_on_a_phantom_with_settings_says_so(run, tmp_path):
-    code, _, err = run(
-        "evaluate", *TABLE, "--cohort", "phantom_fracture_table", "--patients", 60, "--folds", 2, "--jobs", 1,
-        "--with", "bone_shift=-1", "--out", tmp_path / "out",
-    )  # fmt: skip
-    assert code == 0, err
-    assert "'bone_shift': -1.0" in (tmp_path / "out" / "report.json").read_text()
+def test_evaluate_judges_the_cohort_with_its_settings(refused, tmp_path, monkeypatch):
+    def judge(systems, cohort, **how):
+        raise ValueError(cohort.notes[0])
+
+    monkeypatch.setattr("trabecula.evaluation.evaluate", judge)
+    words = ("evaluate", *TABLE, "--cohort", "phantom_fracture_table", "--patients", 5, "--with", "bone_shift=-1")
+    assert "'bone_shift': -1.0" in refused(*words, "--out", tmp_path / "out")
 
 
 def test_settings_are_for_phantoms_alone(refused, table, tmp_path):
