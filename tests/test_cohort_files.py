@@ -266,6 +266,8 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("three years")
     with pytest.raises(FileExistsError, match="is no made cohort: name another place"):
         write_cohort(knees(), tmp_path / "mine")
+    with pytest.raises(FileExistsError, match="is no made cohort"):
+        write_cohort(knees(), tmp_path / "mine" / "thesis.txt")
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 

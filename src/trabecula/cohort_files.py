@@ -113,7 +113,7 @@ def _claimed(folder: Path, told: Mapping[str, Any], patients: int) -> Iterator[N
     Raises `ValueError` or `FileExistsError` for a folder that holds something else.
     """
     marks = [folder / UNFINISHED, folder / _MADE]
-    mine = not folder.exists() or not any(folder.iterdir())
+    mine = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not mine:
         _require_same(folder, next((json.loads(m.read_text()) for m in marks if m.exists()), None), told, patients)
     try:
