@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trabecula.measure.elements.block import Block, bone_of, laid, mineral_g_cm3
+from trabecula.measure.elements.brick import Elements
 from trabecula.measure.elements.density import MineralDensity, modulus_of_mineral
-from trabecula.measure.elements.solver import Elements, Supports, solved
+from trabecula.measure.elements.solver import Supports, solved
 from trabecula.measure.elements.strain import RULES, load_factor
 from trabecula.measure.number import Number
 from trabecula.measure.vertebral_frame import body_clouds, body_frame

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trabecula.measure.elements.brick import Elements
     from trabecula.measure.elements.density import Known
-    from trabecula.measure.elements.solver import Elements
 
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
