@@ -340,6 +340,50 @@ def phantom(
 
 
 @app.command()
+def measure(
+    input_: Annotated[str, typer.Argument(metavar="FILE|COHORT", help="A CT (NIfTI or DICOM), or a cohort.")],
+    what: Annotated[
+        str,
+        typer.Option(help="What to measure, with commas between: hounsfield, density, vertebra, muscle, radiomics."),
+    ] = "hounsfield",
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(help="A label map for FILE, as MASK or ROLE=MASK; several times for several masks."),
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Whose numbers a mask without names follows, such as totalsegmentator or verse.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Write a PNG of the regions on the (first) image.")] = None,
+    data: DataOption = None,
+    patients: PatientsOption = None,
+    seed: SeedOption = 0,
+    with_: WithOption = None,
+) -> None:
+    """Measure bone in images: numbers with unit, region in mm and uncertainty, or why there is none.
+
+    For example: `trabecula measure ct.nii.gz --mask vertebrae.nii.gz --what hounsfield,vertebra --picture regions.png`.
+    """
+    from trabecula import measured_regions, measurement
+
+    words = [word.strip() for word in what.split(",") if word.strip()]
+    wanted = [measurement.quantity(word) for word in words]
+    if as_json and as_csv:
+        raise ValueError("--json and --csv are two ways to print one table: choose one")
+    with progress_bar() as progress:
+        cases = _measurable(input_, mask, layout, data, patients, seed, with_, progress)
+        rows = measurement.measure_cases(cases, words, progress=progress)
+        if all(row["abstained"] for row in rows):
+            raise ValueError(rows[0]["abstained"])
+        if picture is not None:
+            image, regions = measurement.pictured(cases[0], wanted)
+            measured_regions.draw_regions(image, regions, picture)
+    form = Format.json if as_json else Format.csv if as_csv else Format.table
+    show_rows(rows, form, title=f"{len(rows)} numbers of {len(cases)} case{'s' * (len(cases) != 1)}")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="A new folder for the report.")] = Path("demo"),
     patients: Annotated[int, typer.Option(help="Number of synthetic patients.")] = 150,
@@ -436,6 +480,28 @@ def _loaded(
         opened = _open(inputs[0], data, n=patients, target=None, seed=0, with_=with_, progress=progress)
         return loaded, fitted_to(opened.cases, declared)
     return loaded, cases_from_files([Path(name) for name in inputs], declared)
+
+
+def _measurable(
+    input_: str,
+    mask: Sequence[str] | None,
+    layout: str | None,
+    data: Path | None,
+    patients: int | None,
+    seed: int,
+    with_: Sequence[str] | None,
+    progress: Progress,
+) -> Sequence[Case]:
+    """Return the cases that the words of `measure` mean: one file with masks, or a cohort with its own."""
+    from trabecula.cohort import names_cohort
+    from trabecula.measurement import case_of_file
+
+    if mask:
+        return [case_of_file(Path(input_), mask, layout)]
+    if names_cohort(input_):
+        opened = _open(input_, data, n=patients, target=None, seed=seed, with_=with_, progress=progress)
+        return opened.cases
+    raise ValueError(f"{input_} is one image: say with --mask MASK where its bones are")
 
 
 def _told(cases: Sequence[Case], answers: Sequence[Any]) -> list[dict[str, Any]]:

@@ -164,9 +164,7 @@ def _ellipse(mask: Image, body: BodyFrame, region: Ellipse) -> Place:
     height = min(region.height_mm, top - bottom - 2 * region.endplate_mm)
     level = (top + bottom) / 2
     slab = np.abs(body.points[:, 2] - level) < max(height, _LEAST_MM) / 2
-    left, right = (float(mm) for mm in np.percentile(body.points[slab, 0], (1, 99)))
-    midline = slab & (np.abs(body.points[:, 0] - (left + right) / 2) < (right - left) / 6)
-    front, behind = (float(mm) for mm in np.percentile(body.points[midline, 1], (1, 99)))
+    (left, right), (front, behind) = (_ends(body.points[slab], axis) for axis in (0, 1))
     half = np.array([(right - left) / 2 - region.wall_mm, (behind - front - region.wall_mm - region.behind_mm) / 2])
     if min(height, *(2 * half)) < _LEAST_MM:
         raise ValueError(
@@ -181,6 +179,15 @@ def _ellipse(mask: Image, body: BodyFrame, region: Ellipse) -> Place:
         f"{region.endplate_mm:g} mm or more from the endplates"
     )
     return Place(part=body.level, inside=inside, words=words)
+
+
+def _ends(points: Floats, axis: int) -> tuple[float, float]:
+    """Return where a section ends along one axis, near its middle along the other."""
+    beside = points[:, 1 - axis]
+    low, high = np.percentile(beside, (1, 99))
+    near = np.abs(beside - (low + high) / 2) < (high - low) / 6
+    first, last = (float(mm) for mm in np.percentile(points[near, axis], (0.5, 99.5)))
+    return first, last
 
 
 def _cylinder(mask: Image, body: BodyFrame, middle: tuple[float, ...], half: tuple[float, ...]) -> Inside:

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 HEAD, BACK = np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0])
 _FEWEST = 60  # voxels of a body below which its endplates cannot be found
 _PIECES = 0.1  # share of a body that may lie apart from its largest piece, as crumbs of a segmentation do
+_DEEPEST_MM = 60.0  # no body is, tilted or not; every whole vertebra is
 _HIGHEST_LABEL = 10_000
 _LATTICE_MM = 2.0**-20
 _TURNS = 6
-_PART_MM = 0.75
+_PART_MM = 1.0
 _ENDPLATE_CORE = 0.7  # share of depth and width in which endplates are fitted: rims are round
 _SURFACE = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
 
@@ -102,8 +103,8 @@ def body_clouds(mask: Image, levels: Mapping[int, str] | None = None) -> dict[st
 def body_frame(level: str, clouds: Mapping[str, Cloud], mask: Image) -> BodyFrame:
     """Return the frame of one body among its neighbours.
 
-    Raises `ValueError` for a body that is not there, lies in pieces, has fewer than 60 voxels or may be cut off by the
-    edge of the image.
+    Raises `ValueError` for a body that is not there, lies in pieces, has fewer than 60 voxels, is a whole vertebra with
+    its arch, or may be cut off by the edge of the image.
     """
     if level not in clouds:
         raise ValueError(f"{level} is not in the mask; there are {', '.join(clouds)}")
@@ -112,6 +113,8 @@ def body_frame(level: str, clouds: Mapping[str, Cloud], mask: Image) -> BodyFram
         raise ValueError(f"{level} lies in pieces, {cloud.rest} voxels apart from the largest: mend its mask")
     if len(cloud.positions) < _FEWEST:
         raise ValueError(f"{level} has {len(cloud.positions)} voxels: too few to find its endplates")
+    if (deep := float(np.ptp(cloud.positions[:, 1]))) > _DEEPEST_MM:
+        raise ValueError(f"{level} is {deep:.0f} mm deep: a whole vertebra, it seems; give a mask of the bodies alone")
     if cloud.at_edge:
         raise ValueError(f"{level} touches the edge of the image: it may be cut off")
     return _frame(level, cloud.positions, _axis(list(clouds), clouds, level), mask)
