@@ -1,4 +1,4 @@
-"""Texture: Gaussian random fields in the plane."""
+"""Texture: a Gaussian random field in the plane, for what varies along a bone without being trabecular."""
 
 from __future__ import annotations
 
