@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 .venv/bin/python bench/elements.py [--scikit-fem ORACLE/bin/python] [--direct]
 
 A vertebral body of uneven moduli (200 to 800 MPa) is pressed by 0.05 mm between rigid plates, at elements of 2 to 0.34
-mm, the last to have 830,000. Each runs in a process of its own, so that its peak memory is its own; the interpreter with
-numpy and scipy is in it. `--scikit-fem` assembles and solves the body of 1 mm there, by conjugate gradients with the
-diagonal, and with `--direct` by its direct solver as well. Seconds are of the processor: the machine may do other
+mm, the last to have 830,000. Each runs in a process of its own, so that its peak memory is its own; the interpreter
+with numpy and scipy is in it. `--scikit-fem` assembles and solves the body of 1 mm there, by conjugate gradients with
+the diagonal, and with `--direct` by its direct solver as well. Seconds are of the processor: the machine may do other
 things.
 """
 

@@ -114,7 +114,8 @@ def _head(points: Floats, depth: Floats, middle: Floats, up: Floats) -> tuple[Fl
     radius = float(depth[best])
     if not _HEAD_MM[0] <= radius <= _HEAD_MM[1]:
         raise ValueError(
-            f"the largest ball beside the shaft has a radius of {radius:.0f} mm: is this a femur with its head?"
+            f"the largest ball beside the shaft has a radius of {radius:.0f} mm: is this a femur with its head, "
+            f"that reaches below the lesser trochanter?"
         )
     return np.average(points[near], axis=0, weights=depth[near] - depth[best] + 1.0 + 1e-9), radius
 
