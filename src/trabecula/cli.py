@@ -379,8 +379,11 @@ def measure(
         if picture is not None:
             image, regions = measurement.pictured(cases[0], wanted)
             measured_regions.draw_regions(image, regions, picture)
-    form = Format.json if as_json else Format.csv if as_csv else Format.table
-    show_rows(rows, form, title=f"{len(rows)} numbers of {len(cases)} case{'s' * (len(cases) != 1)}")
+    if as_json or as_csv:
+        show_rows(rows, Format.json if as_json else Format.csv)
+        return
+    show_rows(measurement.short_rows(rows), title=f"{len(cases)} case{'s' * (len(cases) != 1)}")
+    console.print("uncertainty: half a 95 % interval; --json and --csv tell each region in mm, --picture shows it")
 
 
 @app.command()

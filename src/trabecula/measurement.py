@@ -57,6 +57,8 @@ class Quantity:
     measure: Callable[[Image, Masks], list[Measured]]
     modality: str | None = None
     """Of the image, where it must be one: `ct`."""
+    native: bool = False
+    """Whether contrast medium changes what its numbers mean: then a case that had some abstains."""
 
 
 def _hounsfield(image: Image, masks: Masks) -> list[Measured]:
@@ -120,6 +122,7 @@ QUANTITIES: Mapping[str, Quantity] = {
         Quantity(
             id="density", title="trabecular density in mg/cm3, by rods or the patient's own tissues",
             masks=((BODIES, RODS), (BODIES, "tissues")), measure=_density, modality="ct",
+            native=True,
         ),
         Quantity(
             id="vertebra", title="heights, height loss and morphometric grade by vertebra", masks=((BODIES,),),
@@ -247,7 +250,10 @@ def role_of(mask: Image) -> str:
 
 
 def _measured(case: Case, wanted: Quantity) -> list[Measured]:
+    contrast = case.groups.get("contrast", "none")
     try:
+        if wanted.native and contrast != "none":
+            raise ValueError(f"contrast ({contrast}) raises the {wanted.id} by an amount that is not known")
         image, roles = case.images.source(image_role(case, wanted)), mask_roles(case, wanted)
         masks = [case.masks.source(role) for role in roles]
         settings = {"what": wanted.id, "roles": list(roles), "sources": sources_digest()}
@@ -275,3 +281,10 @@ def _row(case: Case, what: str, each: Measured) -> Row:
     row = {"case": case.id, "what": what, **{name: told.get(name) for name in
            ("part", "name", "value", "uncertainty", "unit", "region")}}  # fmt: skip
     return row | {"abstained": told.get("abstained", "")}
+
+
+def short_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return rows as a screen has room for: without regions, and without the case where there is one."""
+    several = len({row["case"] for row in rows}) > 1
+    kept = ("what", "part", "name", "value", "uncertainty", "unit", "abstained")
+    return [({"case": row["case"]} if several else {}) | {name: row[name] for name in kept} for row in rows]

@@ -60,7 +60,7 @@ def test_the_ellipse_has_the_size_in_mm_that_its_words_say():
         assert volume == pytest.approx(np.pi / 4 * wide * deep * high, rel=0.06)
 
 
-@pytest.mark.parametrize("mm", [(2.0, 2.0, 2.0), (2.5, 1.5, 1.953125)])
+@pytest.mark.parametrize("mm", [(2.5, 2.0, 1.953125)])
 def test_all_48_orientations_give_the_same_numbers(mm):
     vertebra = usual_vertebra("L3", male=False, height_cm=163)
     mask = label_map({"L3": placed(vertebra, turn=(12, 5, 4), shift=(0.3, 0.2, 0.1))}, mm)
@@ -183,7 +183,7 @@ def test_shares_of_a_region_are_those_of_the_settings():
 def test_against_the_published_report():
     """The report's 4 mm are 8 voxels of 3 mm, all on one side of the middle: its figures come back to the digit.
 
-    Without that slip the body loses its cortex on all sides: means are 8 to 20 HU lower, medians 4 to 13.
+    Without that slip the body loses its cortex on all sides: means are 13 to 20 HU lower, medians 5 to 8.
     """
     from scipy.ndimage import binary_erosion
 
@@ -203,8 +203,8 @@ def test_against_the_published_report():
         assert theirs[kept].mean() == pytest.approx(report[f"vertebrae_{level}_intensity"], abs=0.005)
         assert np.median(theirs[kept]) == report[f"vertebrae_{level}_intensity_median"]
         ours = found[level, "mean_hu_eroded"], found[level, "median_hu_eroded"]
-        assert 5 < report[f"vertebrae_{level}_intensity"] - ours[0].value < 21
-        assert 2 < report[f"vertebrae_{level}_intensity_median"] - ours[1].value < 14
+        assert 12 < report[f"vertebrae_{level}_intensity"] - ours[0].value < 21
+        assert 4 < report[f"vertebrae_{level}_intensity_median"] - ours[1].value < 9
 
 
 def _ras(mask):

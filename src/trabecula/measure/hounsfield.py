@@ -35,8 +35,8 @@ METAL_HU = 2500.0
 """From here on a voxel is metal or cement, whose streaks reach far; ours. Cortex stays below."""
 _LEAST_MM = 4.0  # height, width and depth of an ellipse
 _ROUNDING_MM = 1e-6
-_CLEAR_MM = 2.5  # from any surface, where a body is not as round as its ellipse
-_KEPT = 0.75  # share of an ellipse that must be so clear
+_CLEAR_MM = 4.0  # from any surface, where a body is not as round as its ellipse
+_KEPT = 0.7  # share of an ellipse that must be so clear
 _INNER = 0.6  # share of the half depth in which endplates bound an ellipse
 
 
