@@ -95,7 +95,7 @@ class Elements:
             found[corner] |= self.modulus > 0
         return found
 
-    @cached_property
+    @property
     def diagonal(self) -> Floats:
         """Diagonal of the stiffness matrix, `[axis, *nodes]` in N/mm."""
         total = np.zeros((self.axes, *self.nodes))

@@ -73,7 +73,7 @@ def solved(
     load = float(np.linalg.norm(residual))
     ratio, count = (1.0, 0) if load else (0.0, 0)
     direction = corrected(residual)
-    slope, step_of = float(np.vdot(residual, direction)), np.empty_like(u)
+    slope = float(np.vdot(residual, direction))
     while ratio > tolerance:
         if count == most:
             raise ValueError(
@@ -83,12 +83,14 @@ def solved(
         elements.forces(direction, out=pushed)
         pushed *= free
         step = slope / float(np.vdot(direction, pushed))
-        u += np.multiply(direction, step, out=step_of)
-        residual -= np.multiply(pushed, step, out=step_of)
+        pushed *= step
+        residual -= pushed
+        u += np.multiply(direction, step, out=pushed)
         towards = corrected(residual)
         before, slope = slope, float(np.vdot(residual, towards))
         direction *= slope / before
         direction += towards
+        del towards  # its memory serves the next product
         ratio, count = float(np.linalg.norm(residual)) / load, count + 1
         if progress is not None and count % 5 == 0:
             done = np.log(max(ratio, tolerance)) / np.log(tolerance)
