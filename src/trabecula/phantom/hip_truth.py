@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from trabecula.phantom.people import person
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 _OUTCOMES = ("time_to_hip_fracture", "time_to_any_fracture")
 _FREQUENCY = {True: 0.0250, False: 0.0081}
 """Share of people, enriched or not, with a hip fracture in follow-up; counted in 200,000."""
-_ELSEWHERE, _CANDIDATES = 20_000_000, 2048
+_ELSEWHERE, _POOL, _SHARED = 20_000_000, 8192, 20
+"""Others are drawn from this number on, in pools of people, each for so many patients, who get one after the other."""
 
 
 def bone_truth(drawn: Person) -> dict[str, float | int]:
@@ -41,18 +43,18 @@ def bone_truth(drawn: Person) -> dict[str, float | int]:
 
 def fracture_truth(drawn: Person) -> dict[str, int | Event]:
     """Return what happens from now on, as far as it is observed; who dies first has no fracture."""
-    age, woman = float(drawn.table["age_years"]), drawn.table["sex"] == "female"
+    age = float(drawn.table["age_years"])
     outcomes = {name: drawn.outcomes[name] for name in _OUTCOMES if name in drawn.outcomes and age >= 50}
     truth: dict[str, int | Event] = dict(outcomes)
     if "time_to_any_fracture" in drawn.outcomes:
         truth["fragility_fracture"] = int(drawn.outcomes["time_to_any_fracture"].event == 1)
-    if woman and age >= float(drawn.table["menopause_age_years"]) and "time_to_hip_fracture" in drawn.outcomes:
+    if drawn.table.get("postmenopausal") == 1 and "time_to_hip_fracture" in drawn.outcomes:
         truth["hip_fracture"] = int(drawn.outcomes["time_to_hip_fracture"].event == 1)
     return truth
 
 
 def drawn_with_hip_fractures(patient: int, seed: int, chance: Chance, settings: Mapping[str, Any]) -> Person:
-    """Return the person, or in the share `fractured` of patients the first of others who breaks a hip in follow-up.
+    """Return the person, or in the share `fractured` of patients one of others who break a hip in follow-up.
 
     Whether one does is asked without a shift of bone, so that a twin is the same person. Weights count both ways of
     being drawn.
@@ -63,9 +65,9 @@ def drawn_with_hip_fractures(patient: int, seed: int, chance: Chance, settings: 
         raise ValueError(f"fractured is a share from 0 to below 1; got {share}")
     number = patient
     if chance.uniform("hip fractured")[0] < share:
-        first = _ELSEWHERE + _CANDIDATES * patient
-        others = range(first, first + _CANDIDATES)
-        number = next((n for n in others if _breaks(person(n, seed, enriched=enriched))), first)
+        first = _ELSEWHERE + _POOL * (patient // _SHARED)
+        broken = (n for n in range(first, first + _POOL) if _breaks(person(n, seed, enriched=enriched)))
+        number = next(islice(broken, patient % _SHARED, None), first)
     breaks = _breaks(person(number, seed, enriched=enriched))
     drawn = person(number, seed, enriched=enriched, bone_shift=settings["bone_shift"])
     return replace(drawn, weight=drawn.weight / (1 - share + (share / _FREQUENCY[enriched] if breaks else 0.0)))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Part = Literal["picture", "hip_regions", "proximal_femur", "bone"]
 
-_COARSE_MM = 1.1
+_COARSE_MM = 1.4
 _FRONT_MM, _BACK_MM = -75.0, 125.0  # along the ray
 _FIELD_MM, _SQUARE = 260.0, (256, 256)  # of the grain of femur, in mm, and pelvis, in pixels
 _PELVIS = ("left hip bone", "right hip bone", "sacrum")

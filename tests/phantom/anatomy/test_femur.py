@@ -13,12 +13,12 @@ SHAPE = FemurShape(
     head_mm=22, neck_mm=50, neck_half_mm=15, neck_shaft_deg=127, anteversion_deg=12, shaft_mm=14
 )  # fmt: skip
 MINERAL = HipMineral(neck_g_cm2=0.72, total_g_cm2=0.86, trabecular_mg_cm3=110, fat=0.7)
-FLAT = Pose(head=SHAPE.head, turn=np.eye(3))
-"""The femur's own frame: the neck in the plane of a frontal view."""
+STRAIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+"""Of the femur's own frame: the neck in the plane of a frontal view."""
 
 
-def somebody(patient, seed=0):
-    drawn = person(patient, seed, enriched=True)
+def somebody(patient, seed=0, *, enriched=True):
+    drawn = person(patient, seed, enriched=enriched)
     male, tall = drawn.table["sex"] == "male", float(drawn.table["height_cm"])
     truth = drawn.skeleton
     return draw_femur(np.random.default_rng([seed, patient]), male=male, height_cm=tall), HipMineral(
@@ -27,17 +27,16 @@ def somebody(patient, seed=0):
     )  # fmt: skip
 
 
-def projected(shape, mineral, mm=0.8, *, pose=None):
+def projected(shape, mineral, mm=0.8):
     """Return mineral in g/cm2 and regions `[row, column]` as a densitometer would see them, and the grid."""
-    pose = pose or Pose(head=shape.head, turn=np.eye(3))
-    scene = Scene(tissues=(), bones=(posed(solve(shape, mineral), pose),))
+    scene = Scene(tissues=(), bones=(posed(solve(shape, mineral), Pose(head=shape.head, turn=STRAIGHT)),))
     grid = Grid.around((-90, -45, -75), (45, 45, 70), (mm, mm, mm))
     x, _, z = grid.axes()
     inside = (scene.labels(grid, {"femur": 1}).voxels > 0).any(axis=1)
     return scene.mineral(grid), (region_of(shape, x[:, 0], z[:, 0]) * inside)[::-1], grid
 
 
-@pytest.mark.parametrize("patient", range(6))
+@pytest.mark.parametrize("patient", range(4))
 def test_projected_mineral_is_the_areal_bmd_drawn(patient):
     """Neck and total hip within 1 %, on another grid than the one it is solved on."""
     shape, mineral = somebody(patient)
@@ -48,11 +47,12 @@ def test_projected_mineral_is_the_areal_bmd_drawn(patient):
 
 @pytest.mark.slow
 def test_everybody_has_a_plausible_cortex():
-    """200 people: scales within the limits, and 95 % of them within half and twice the usual."""
-    scales = np.array([[bone.neck_scale, bone.shaft_scale] for bone in (solve(*somebody(p, 1)) for p in range(200))])
+    """200 people, half of them from 20 years on: scales within the limits, 90 % within half and twice the usual."""
+    people = [somebody(patient, 1, enriched=patient % 2 == 0) for patient in range(200)]
+    scales = np.array([[bone.neck_scale, bone.shaft_scale] for bone in (solve(*each) for each in people)])
     assert scales.min() > SCALES[0]
     assert scales.max() < SCALES[1]
-    assert ((scales > 0.5) & (scales < 2.0)).mean() > 0.95
+    assert ((scales > 0.5) & (scales < 2.0)).mean() > 0.90
 
 
 def test_trabecular_density_is_that_of_head_and_neck():
@@ -119,7 +119,7 @@ def test_regions_are_a_box_of_fifteen_mm_and_share_no_pixel():
 def test_the_right_femur_is_the_left_in_a_mirror():
     grid = Grid.around((-40, -40, -60), (120, 40, 60), (2.0, 2.0, 2.0))
     x, y, z = grid.axes()
-    pose = Pose(head=(40.0, 0.0, 0.0), turn=np.eye(3))
+    pose = Pose(head=(40.0, 0.0, 0.0), turn=STRAIGHT)
     left, right = (posed(solve(SHAPE, MINERAL), pose, mirrored=side) for side in (False, True))
     assert np.allclose(left.solid.distance(x, y, z), right.solid.distance(-x, y, z), atol=1e-4)
     assert np.allclose(left.wall_mm(x, y, z), right.wall_mm(-x, y, z), atol=1e-5)

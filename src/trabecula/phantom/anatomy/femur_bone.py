@@ -18,19 +18,24 @@ from trabecula.phantom.anatomy.sampled import mirrored_place, sampled_place, sam
 from trabecula.phantom.anatomy.scene import Bone, Grid
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from trabecula.phantom.anatomy.scene import Place
+    from trabecula.phantom.anatomy.solid import Point
 
     Floats = NDArray[np.float32]
 
-SCALES = (0.25, 3.5)
-"""Cortex over the usual within which a solution is plausible: a neck of 0.6 to 5 mm on average."""
+SCALES = (0.2, 6.0)
+"""Cortex over the usual within which a solution is plausible.
+
+The neck's cortex is then 1 to 5 mm on average in 99 of 100 people, at the outmost 0.6 and 7 at a T-score beyond 4.
+"""
 _USUAL_MG_CM3 = 960.0
 _DENSITY_MG_CM3 = (780.0, 1030.0)
 _THICKNESS = 0.80  # exponent of the scale that goes into thickness; the rest is density
 _GRID_MM = 1.0
 _CLOSE = 2e-4
+_LAW_MM = 2.0  # steps in which cortex and trabecular density are sampled
 _USUAL_VBMD = 130.0, 30.0  # mg/cm3: trabecular density at which the pattern is the usual one, and its SD
 
 
@@ -90,13 +95,13 @@ class FemurBone:
         return np.float32(self.pattern) * trabecular_law(self.shape, x, y, z, loss=_loss(self.mineral))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pose:
     """Where a left femur lies: turned about the centre of its head, which is then moved to a place in LPS mm."""
 
-    head: tuple[float, float, float]
-    turn: ArrayLike
-    """Rotation matrix `[3, 3]`."""
+    head: Point
+    turn: tuple[Point, Point, Point]
+    """Rows of a rotation matrix."""
 
     def local(self, shape: FemurShape, x: Floats, y: Floats, z: Floats) -> tuple[Floats, Floats, Floats]:
         """Return places in the femur's own frame."""
@@ -111,6 +116,7 @@ class Pose:
         )
 
 
+@lru_cache(maxsize=8)
 def posed(bone: FemurBone, pose: Pose, *, name: str = "femur", mirrored: bool = False) -> Bone:
     """Return the bone of a scene; `mirrored` puts it to the other side of x = 0."""
     shape = bone.shape
@@ -118,7 +124,7 @@ def posed(bone: FemurBone, pose: Pose, *, name: str = "femur", mirrored: bool = 
     solid = femur_solid(shape).moved(turn=pose.turn, shift=(back + pose.head).tolist())
 
     def placed(value: Place) -> Place:
-        law = sampled_place(lambda x, y, z: value(*pose.local(shape, x, y, z)), solid.low, solid.high)
+        law = sampled_place(lambda x, y, z: value(*pose.local(shape, x, y, z)), solid.low, solid.high, step_mm=_LAW_MM)
         return mirrored_place(law) if mirrored else law
 
     surface = sampled_solid(solid)

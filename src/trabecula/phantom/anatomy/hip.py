@@ -18,7 +18,6 @@ from trabecula.phantom.anatomy.solid import rotation
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
     from trabecula.phantom.anatomy.scene import Bone
 
@@ -49,10 +48,9 @@ def femur_pose(hip: Hip, *, rotation_deg: float, straight: bool = False) -> Pose
     Turned by its anteversion, the neck lies in the plane of a frontal view. `straight` sets the shaft along z, as DXA
     wants it.
     """
-    turn: NDArray[np.float64] = rotation(
-        about_z=hip.femur.anteversion_deg - rotation_deg, about_y=0.0 if straight else hip.adduction_deg
-    )
-    return Pose(head=(hip.pelvis.half_mm, 0.0, 0.0), turn=turn)
+    lean = 0.0 if straight else hip.adduction_deg
+    x, y, z = rotation(about_z=hip.femur.anteversion_deg - rotation_deg, about_y=lean).tolist()
+    return Pose(head=(hip.pelvis.half_mm, 0.0, 0.0), turn=(tuple(x), tuple(y), tuple(z)))
 
 
 def femora(hip: Hip, mineral: HipMineral, *, left: Pose | None, right: Pose | None) -> list[Bone]:
