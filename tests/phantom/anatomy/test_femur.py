@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import label
 
 from trabecula.phantom.anatomy.femur import FemurShape, draw_femur, femur_solid, neck_span, trabecular_law, wall_law
 from trabecula.phantom.anatomy.femur_bone import SCALES, HipMineral, Pose, posed, solve
@@ -95,6 +96,13 @@ def test_trabecular_bone_runs_in_groups_about_wards_triangle():
     assert dense(0, -100) < 0.1 * dense(*wards), "the shaft has a canal"
     lost, kept = (dense(hx, hz, loss) / dense(*wards, loss) for loss in (3.0, 0.0))
     assert lost > 1.2 * kept, "what is thin goes first"
+
+
+@pytest.mark.parametrize("patient", range(3))
+def test_every_region_is_one_piece(patient):
+    """The trochanter's tip, which lies beside the box in some, belongs to the trochanter."""
+    _, regions, _ = projected(*somebody(patient, 2))
+    assert [label(regions == value)[1] for value in REGIONS] == [1] * len(REGIONS)
 
 
 def test_regions_are_a_box_of_fifteen_mm_and_share_no_pixel():

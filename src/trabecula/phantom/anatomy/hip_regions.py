@@ -28,7 +28,7 @@ REGIONS = {1: "femoral neck", 2: "trochanter", 3: "intertrochanteric", 4: "Ward'
 NECK = 1
 WARDS_MM = 11.0
 BELOW_LESSER_MM = 10.0
-_ACROSS = 1.4  # half the length of the box over half the height of the neck: past it lies the trochanter's tip
+_ABOVE, _WIDER = 1.05, 0.025  # how far above the axis the box goes at the notch, over half its height, and per mm
 
 
 def region_of(shape: FemurShape, x: Floats, z: Floats) -> NDArray[np.uint8]:
@@ -38,5 +38,5 @@ def region_of(shape: FemurShape, x: Floats, z: Floats) -> NDArray[np.uint8]:
     total = (u <= end) & (z >= shape.lesser_mm - BELOW_LESSER_MM)
     label = np.where(v > 0, 2, 3)
     label = np.where((u >= begin - WARDS_MM) & (np.abs(v) <= WARDS_MM / 2), 4, label)
-    neck = (u >= begin) & (np.abs(v) < _ACROSS * shape.neck_half_mm)
+    neck = (u >= begin) & (v < (_ABOVE + _WIDER * (u - begin)) * shape.neck_half_mm)
     return np.asarray(np.where(total, np.where(neck, NECK, label), 0), dtype=np.uint8)
