@@ -142,7 +142,8 @@ def posed(bone: FemurBone, pose: Pose, *, name: str = "femur", mirrored: bool = 
 def solve(shape: FemurShape, mineral: HipMineral) -> FemurBone:
     """Return the femur whose mineral, projected with its neck in the plane, gives both areal BMDs.
 
-    Both are mineral over area of the region's mask, solved to 0.02 % on a grid of 1 mm.
+    Both are mineral over area of the region's mask, solved on a grid of 1 mm; on masks of 0.6 to 1.2 mm they are met
+    within 1 %, as masks cut pixels at their rims.
     Raises `ValueError` where no plausible cortex does.
     """
     laid = _Laid(shape, mineral)
@@ -175,17 +176,18 @@ class _Laid:
         grid = Grid.around(low, solid.high, (_GRID_MM, _GRID_MM, _GRID_MM))
         x, y, z = grid.axes()
         distance = solid.distance(x, y, z)
-        inside = (distance < 0).any(axis=1)
-        regions = region_of(shape, x[:, 0], z[:, 0]) * inside
-        self.neck, self.total = regions == NECK, regions > 0
+        nearest = distance.min(axis=1)
+        lines = _covered(shape, x[:, 0], z[:, 0])
+        self.areas = [float((share * np.clip(0.5 - nearest / _GRID_MM, 0, 1)).sum()) for share in lines]
+        self.neck, self.total = (share * (nearest < 0) for share in lines)
         voxels = distance < _GRID_MM
         u = np.broadcast_to(shape.neck_places(x, z)[0], grid.shape)[voxels]
         wall = np.broadcast_to(wall_law(shape, x, y, z), grid.shape)[voxels]
         share = np.broadcast_to(neck_share(shape, x, z), grid.shape)[voxels]
         law = np.broadcast_to(trabecular_law(shape, x, y, z, loss=_loss(mineral)), grid.shape)[voxels]
         self.wall, self.share, self.distance = wall * (1 + 0.03 * mineral.wall), share, distance[voxels]
-        rays = np.broadcast_to(np.arange(inside.size).reshape(inside.shape)[:, None, :], grid.shape)
-        self.rays, self.size, self.sd = rays[voxels], inside.size, mineral.wall
+        rays = np.broadcast_to(np.arange(nearest.size).reshape(nearest.shape)[:, None, :], grid.shape)
+        self.rays, self.size, self.sd = rays[voxels], nearest.size, mineral.wall
         measured = (self.distance < -wall) & (u > neck_span(shape)[0])
         self.pattern = float(mineral.trabecular_mg_cm3 / law[measured].mean())
         self.trabecular = self.pattern * law
@@ -197,7 +199,15 @@ class _Laid:
         whole, within = (np.clip(0.5 - d / _GRID_MM, 0, 1) for d in (self.distance, self.distance + wall))
         mg_cm3 = _cortical(neck, shaft, self.sd) * (whole - within) + self.trabecular * within
         column = np.bincount(self.rays, mg_cm3, self.size) * _GRID_MM * 1e-4
-        return np.array([column[mask.ravel()].mean() for mask in (self.neck, self.total)])
+        masses = [float(share.ravel() @ column) for share in (self.neck, self.total)]
+        return np.array(masses) / self.areas
+
+
+def _covered(shape: FemurShape, x: Floats, z: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the share of each pixel `[row, column]` that lies within the lines of the neck box and of total hip."""
+    steps = [np.float32(_GRID_MM * (n - 1.5) / 4) for n in range(4)]
+    labels = np.stack([region_of(shape, x + dx, z + dz) for dx in steps for dz in steps])
+    return (labels == NECK).mean(axis=0), (labels > 0).mean(axis=0)
 
 
 def _cortical(neck: float, shaft: float, wall: float) -> float:
