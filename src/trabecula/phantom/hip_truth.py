@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from trabecula.phantom.people import Person
 
 _OUTCOMES = ("time_to_hip_fracture", "time_to_any_fracture")
-_FREQUENCY = {True: 0.0250, False: 0.0081}
-"""Share of people, enriched or not, with a hip fracture in follow-up; counted in 200,000."""
+_FREQUENCY = {"bone": {True: 0.0250, False: 0.0081}, "bmd": {True: 0.0245, False: 0.0085}}
+"""Share of people by strength, enriched or not, with a hip fracture in follow-up; counted in 200,000."""
 _ELSEWHERE, _POOL, _SHARED = 20_000_000, 8192, 20
 """Others are drawn from this number on, in pools of people, each for so many patients, who get one after the other."""
 
@@ -60,17 +60,19 @@ def drawn_with_hip_fractures(patient: int, seed: int, chance: Chance, settings: 
     being drawn.
     Raises `ValueError` for a share outside 0 to below 1.
     """
-    share, enriched = settings["fractured"], settings["enriched"]
+    share, enriched, strength = settings["fractured"], settings["enriched"], settings["strength"]
     if not 0 <= share < 1:
         raise ValueError(f"fractured is a share from 0 to below 1; got {share}")
     number = patient
     if chance.uniform("hip fractured")[0] < share:
         first = _ELSEWHERE + _POOL * (patient // _SHARED)
-        broken = (n for n in range(first, first + _POOL) if _breaks(person(n, seed, enriched=enriched)))
+        pool = range(first, first + _POOL)
+        broken = (n for n in pool if _breaks(person(n, seed, enriched=enriched, strength=strength)))
         number = next(islice(broken, patient % _SHARED, None), first)
-    breaks = _breaks(person(number, seed, enriched=enriched))
-    drawn = person(number, seed, enriched=enriched, bone_shift=settings["bone_shift"])
-    return replace(drawn, weight=drawn.weight / (1 - share + (share / _FREQUENCY[enriched] if breaks else 0.0)))
+    breaks = _breaks(person(number, seed, enriched=enriched, strength=strength))
+    drawn = person(number, seed, enriched=enriched, bone_shift=settings["bone_shift"], strength=strength)
+    sought = share / _FREQUENCY[strength][enriched]
+    return replace(drawn, weight=drawn.weight / (1 - share + (sought if breaks else 0.0)))
 
 
 def _breaks(who: Person) -> bool:

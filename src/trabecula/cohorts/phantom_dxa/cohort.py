@@ -33,6 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     "noise_scale": 1.0,  # factor on the SD of quantum noise
     "shift_mm": 0.0,  # how much further to the patient's left the fields lie: the same bone, another position
     "fractured": 0.12,  # share of patients drawn from those who break a hip in follow-up; weighted back
+    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
     "second_visits": 0.7,  # share of patients who are asked to come back; those who died or broke a hip do not
 }
 _TABLE = (

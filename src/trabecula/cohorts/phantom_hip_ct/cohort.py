@@ -27,6 +27,7 @@ SETTINGS: Mapping[str, Any] = {
     "kernel": "site",  # a reconstruction kernel, or the site's own
     "shift_mm": 0.0,  # how much further to the patient's left the field lies: the same bone, another position
     "fractured": 0.12,  # share of patients drawn from those who break a hip in follow-up; weighted back
+    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
 }
 _TABLE = ("age_years", "sex", "height_cm", "weight_kg", "bmi_kg_m2")
 _TURNED_DEG = (0.0, 6.0)  # mean and SD of how far a leg that lies at ease is turned inwards; ours

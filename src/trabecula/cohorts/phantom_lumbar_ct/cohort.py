@@ -31,6 +31,7 @@ SETTINGS: Mapping[str, Any] = {
     "noise_scale": 1.0,  # factor on the SD of noise
     "kernel": "site",  # a reconstruction kernel, or the site's own
     "contrast": "drawn",  # a contrast phase, or one by chance
+    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
     "shift_mm": 0.0,  # how far the field is moved to the left and up: the same bone, another position
 }
 
@@ -53,7 +54,9 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
     Raises `ValueError` for a negative patient or seed, a shortcut outside 0 to 1, or noise that is not positive, and
     `KeyError` for an unknown kernel.
     """
-    drawn = person(patient, seed, enriched=settings["enriched"], bone_shift=settings["bone_shift"])
+    drawn = person(
+        patient, seed, enriched=settings["enriched"], bone_shift=settings["bone_shift"], strength=settings["strength"]
+    )
     chance = Chance(seed, np.array([patient]))
     site = sites.choose(chance, drawn.who_class == 2, settings["shortcut"])
     exam = sites.Exam(kvp_shift=settings["kvp_shift"], noise_scale=settings["noise_scale"], kernel=settings["kernel"])

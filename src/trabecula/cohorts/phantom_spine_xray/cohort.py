@@ -32,6 +32,7 @@ SETTINGS: Mapping[str, Any] = {
     "noise_scale": 1.0,  # factor on the SD of quantum noise
     "shift_mm": 0.0,  # how far the film is moved across and up: the same bone, another position
     "fractured": 0.12,  # share of patients drawn from those with a vertebral fracture in follow-up; weighted back
+    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
     "second_visits": 0.4,  # share of patients who are asked to come back; those who died or were lost do not
 }
 
@@ -40,8 +41,8 @@ _RETURN_YEARS = (2.0, 6.0)
 
 _UNSEEN = ("trabecular_bone_score",)  # of another scan
 _VERTEBRAL = "time_to_vertebral_fracture"
-_FREQUENCY = {True: 0.0196, False: 0.0069}
-"""Share of people, enriched or not, with a vertebral fracture in follow-up; counted in 20,000."""
+_FREQUENCY = {"bone": {True: 0.0196, False: 0.0069}, "bmd": {True: 0.0181, False: 0.0069}}
+"""Share of people by strength, enriched or not, with a vertebral fracture in follow-up; counted in 20,000, 200,000."""
 _ELSEWHERE, _CANDIDATES = 10_000_000, 2048
 
 
@@ -68,15 +69,17 @@ def _drawn(patient: int, seed: int, chance: Chance, settings: Mapping[str, Any])
 
     Whether one has is asked without a shift of bone, so that a twin is the same person.
     """
-    enriched, shift, share = settings["enriched"], settings["bone_shift"], settings["fractured"]
+    enriched, strength, share = settings["enriched"], settings["strength"], settings["fractured"]
     number = patient
     if chance.uniform("fractured")[0] < share:
         first = _ELSEWHERE + _CANDIDATES * patient
         others = range(first, first + _CANDIDATES)
-        number = next((n for n in others if _fractures(person(n, seed, enriched=enriched))), first)
-    drawn = person(number, seed, enriched=enriched, bone_shift=shift)
-    fractures = _fractures(person(number, seed, enriched=enriched))
-    return replace(drawn, weight=drawn.weight / (1 - share + (share / _FREQUENCY[enriched] if fractures else 0.0)))
+        fractured = (n for n in others if _fractures(person(n, seed, enriched=enriched, strength=strength)))
+        number = next(fractured, first)
+    drawn = person(number, seed, enriched=enriched, bone_shift=settings["bone_shift"], strength=strength)
+    sought = share / _FREQUENCY[strength][enriched]
+    fractures = _fractures(person(number, seed, enriched=enriched, strength=strength))
+    return replace(drawn, weight=drawn.weight / (1 - share + (sought if fractures else 0.0)))
 
 
 def _fractures(who: Person) -> bool:
