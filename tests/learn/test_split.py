@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trabecula.case import Case, Event
-from trabecula.learn.split import inner
+from trabecula.learn.split import inner, inner_folds
 from trabecula.target import get_target
 
 _KNEE = get_target("osteoporosis_knee_label")
@@ -65,3 +65,29 @@ def test_values_and_times_are_split_too():
     times = [_case(n, n, Event(float(n), 1 if n < 8 else 0), fracture) for n in range(40)]
     _, validation = inner(times, fracture, share=0.25, rng=rng)
     assert int(np.sum(validation < 8)) == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    patients=st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0, 1, None])), min_size=1, max_size=40),
+    count=st.integers(2, 6),
+    seed=st.integers(0, 5),
+)
+def test_every_labelled_case_validates_once_and_no_patient_is_on_both_sides(patients, count, seed):
+    sure = [(100, 0), (101, 0), (102, 1), (103, 1)]
+    cases = [_case(n, patient, truth) for n, (patient, truth) in enumerate([*patients, *sure])]
+    folds = inner_folds(cases, _KNEE, count=count, rng=np.random.default_rng(seed))
+    labelled = [index for index, case in enumerate(cases) if case.truth]
+    assert sorted(index for _, held in folds for index in held) == labelled
+    for training, held in folds:
+        assert sorted([*training, *held]) == labelled
+        assert not {cases[i].patient for i in training} & {cases[i].patient for i in held}
+        assert {cases[i].truth[_KNEE.id] for i in training} == {0, 1}
+
+
+def test_a_rare_class_makes_fewer_folds():
+    cases = [_case(n, n, int(n < 3)) for n in range(40)]
+    folds = inner_folds(cases, _KNEE, count=10, rng=np.random.default_rng(0))
+    assert [sum(cases[i].truth[_KNEE.id] for i in held) for _, held in folds] == [1, 1, 1]
+    with pytest.raises(ValueError, match="at least two folds"):
+        inner_folds(cases, _KNEE, count=1, rng=np.random.default_rng(0))

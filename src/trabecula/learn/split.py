@@ -1,7 +1,8 @@
-"""The one inner split: by patient, stratified by class, for early stopping, thresholds and calibration."""
+"""Inner splits: by patient, stratified by class, for stopping, thresholds, calibration, choices."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,41 @@ def inner(
     held = np.array([cases[index].patient in validating for index in labelled], dtype=bool)
     indices = np.array(labelled, dtype=np.intp)
     return indices[~held], indices[held]
+
+
+def inner_folds(
+    cases: Sequence[Case], target: Target, *, count: int, rng: Generator
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Split labelled cases into `count` folds; return indices for training and validation of each.
+
+    Every labelled case validates once; the rules are those of `inner`. A classifying target has as many folds as the
+    rarest class has patients, where these are fewer.
+
+    Raises `ValueError` as `inner`, and for fewer than two folds.
+    """
+    if count < 2:
+        raise ValueError(f"there are at least two folds; got {count}")
+    labelled = [index for index, case in enumerate(cases) if target.id in case.truth]
+    count = min(count, _fewest([cases[index] for index in labelled], target))
+    left, validating = labelled, []
+    for parts in range(max(count, 2), 1, -1):
+        kept, held = inner([cases[index] for index in left], target, share=1 / parts, rng=rng)
+        validating.append([left[index] for index in held])
+        left = [left[index] for index in kept]
+    validating.append(left)
+    return [
+        (np.array(sorted({*labelled} - {*held}), dtype=np.intp), np.array(held, dtype=np.intp)) for held in validating
+    ]
+
+
+def _fewest(cases: Sequence[Case], target: Target) -> int:
+    """Return how many patients the rarest class has, each counted for its highest; all of them without classes."""
+    if not target.classifies:
+        return len({case.patient for case in cases})
+    highest: dict[str, int] = {}
+    for case in cases:
+        highest[case.patient] = max(int(case.truth[target.id]), highest.get(case.patient, 0))  # type: ignore[arg-type]
+    return min(Counter(highest.values()).values(), default=0)
 
 
 def _strata(truths: Sequence[Any], target: Target) -> list[int]:
