@@ -34,10 +34,11 @@ def test_unasked_the_whole_bone_is_what_breaks(cohort):
 
 @pytest.mark.parametrize("cohort", COHORTS)
 def test_the_switch_changes_fractures_and_no_density(cohort):
-    bone, bmd = (first_visits(cohort, **EVERYBODY, strength=strength) for strength in ("bone", "bmd"))
+    bone, bmd = (first_visits(cohort, 300, **EVERYBODY, strength=strength) for strength in ("bone", "bmd"))
     densities = [[case.truth["t_score_lowest"] for case in cases] for cases in (bone, bmd)]
     assert densities[0] == densities[1]
-    assert [case.truth["time_to_any_fracture"] for case in bone] != [case.truth["time_to_any_fracture"] for case in bmd]
+    events = [[case.truth.get("time_to_any_fracture") for case in cases] for cases in (bone, bmd)]
+    assert events[0] != events[1]
     if cohort in ("phantom_dxa", "phantom_hip_ct"):  # no deformity lies in the picture of a hip
         role = next(iter(bone[0].images))
         same = [a.images.source(role).digest == b.images.source(role).digest for a, b in zip(bone, bmd, strict=True)]
