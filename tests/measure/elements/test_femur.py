@@ -6,7 +6,14 @@ import pytest
 from trabecula.image import Image
 from trabecula.measure.elements.block import laid
 from trabecula.measure.elements.brick import Elements
-from trabecula.measure.elements.femur import dxa_fall, dxa_stance, femoral_fall, femoral_stance, impact_force
+from trabecula.measure.elements.femur import (
+    dxa_fall,
+    dxa_fall_strain,
+    dxa_stance,
+    femoral_fall,
+    femoral_stance,
+    impact_force,
+)
 from trabecula.measure.elements.femur_landmarks import femur_landmarks
 from trabecula.measure.elements.femur_loads import femur_regions, load_axes, loaded
 from trabecula.measure.elements.solver import solved
@@ -108,6 +115,7 @@ def test_a_plate_is_linear_and_weaker_with_less_bone():
     assert two["neck_minor_strain_p5"] == pytest.approx(2 * one["neck_minor_strain_p5"], rel=1e-4)
     assert two["failure_load"] == pytest.approx(one["failure_load"], rel=1e-4)
     assert two["strain_energy"] == pytest.approx(4 * one["strain_energy"], rel=1e-4)
+    assert one["reaction"] == pytest.approx(1500, rel=1e-3)
     assert one["strain_energy"] == pytest.approx(1500**2 / one["stiffness"] / 2, rel=1e-4)
     thin = by_name(dxa_fall(*less, part=NAME, force_n=3000.0, element_mm=2.0))
     assert thin["failure_load"] < 0.8 * two["failure_load"]
@@ -121,6 +129,19 @@ def test_the_facts_density_halves_the_plate():
         right, facts = (by_name(case(*seen(), element_mm=2.0, density=kind)) for kind in ("converted", "as_facts"))
         assert facts["neck_apparent_density"] == pytest.approx(0.6 * right["neck_apparent_density"], rel=1e-6)
         assert facts["stiffness"] < 0.6**1.49 * right["stiffness"] * 1.01
+
+
+def test_the_picture_of_strain_is_the_strain_and_lies_on_the_bone():
+    """Twice the force is twice the strain; where a femur fails first, in neck or trochanter, it is near 1 at failure."""
+    areal, outline = seen()
+    numbers = by_name(dxa_fall(areal, outline, element_mm=1.5))
+    once, twice = (dxa_fall_strain(areal, outline, force_n=force, element_mm=1.5) for force in (1000.0, 2000.0))
+    assert once.shape == areal.shape
+    assert np.allclose(twice, 2 * once, rtol=1e-4, atol=1e-6)
+    assert not once[outline.voxels == 0].any()
+    assert (once[outline.voxels > 0] > 0).mean() > 0.95
+    failing = dxa_fall_strain(areal, outline, force_n=numbers["failure_load"], element_mm=1.5)
+    assert 0.002 < (failing[outline.voxels > 0] > 1).mean() < 0.08
 
 
 @pytest.mark.parametrize("case", [femoral_fall, femoral_stance])

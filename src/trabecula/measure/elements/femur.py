@@ -64,7 +64,8 @@ def femoral_fall(
 
     `image` is in mg/cm3, or in HU with `hu_calibration` (slope and intercept in mg/cm3); `mask` names `part`, or holds
     one femur where `part` is empty. Numbers: `stiffness` under the load, `failure_load` by the principal strains of
-    `SCHILEO_2008` in neck and trochanter, `load_over_strength`, `strain_energy`, and for neck, trochanter and shaft
+    `SCHILEO_2008` in neck and trochanter, `load_over_strength`, `strain_energy`, `reaction` of the supports along the
+    force, and for neck, trochanter and shaft
     `..._major_strain_p95`, `..._minor_strain_p5`, `..._von_mises_p95` and `..._apparent_density`. Uncertainty of the
     first three is the difference to elements twice as large.
     Raises `ValueError` for a femur that is cut off, in pieces or without a head, an image without calibrated density,
@@ -105,6 +106,31 @@ def dxa_stance(
     return _of_map(image, mask, "stance", part, (force_n, element_mm, density))
 
 
+def dxa_fall_strain(
+    image: Image, mask: Image, *, part: str = "", force_n: float = 3000.0, element_mm: float = 1.0,
+    density: PlateDensity = "converted",
+) -> NDArray[np.float32]:  # fmt: skip
+    """Return the principal strain of a DXA map in a fall over what bone bears, `[1, j, i]`; 0 outside the bone.
+
+    The larger of the major strain over the tensile limit of `SCHILEO_2008` and the minor one over the compressive: from
+    1 on bone fails. Elements that touch loads and supports are shown too. Raises `ValueError` as `dxa_fall`.
+    """
+    marks, _ = _plate(image, mask, part)
+    bone = _laid_plate(image, mask, "fall", part, (element_mm, density))
+    block = bone.block
+    elements = Elements(modulus=bone.modulus, spacing=(element_mm, element_mm))
+    supports, _ = loaded(elements, block, marks, "fall", force_n=force_n)
+    major, minor = principal(elements.strain(solved(elements, supports, tolerance=_TOLERANCE).displacement))
+    reached = np.maximum(major / SCHILEO_2008.tension, -minor / SCHILEO_2008.compression)
+    pixels = np.indices(image.shape[1:]).reshape(2, -1).T * np.asarray(_spacing(image)[1:])
+    index = np.floor((pixels @ block.axes.T - block.corner) / element_mm).astype(int)
+    within = ((index >= 0) & (index < reached.shape)).all(axis=1)
+    seen = np.zeros(len(pixels), dtype=np.float32)
+    seen[within] = reached[tuple(index[within].T)]
+    inside = bone_of(image, mask, label=_label(mask, part))
+    return np.where(inside, seen.reshape(image.shape), np.float32(0))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Bone:
     """A block with its modulus in MPa (times thickness in a plate) and its apparent density in g/cm3."""
@@ -118,6 +144,7 @@ class _Bone:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Answer:
     stiffness: float
+    reaction_n: float
     failure_n: float
     energy: float
     regions: dict[str, dict[str, tuple[float, str]]]
@@ -151,27 +178,38 @@ def _of_map(
     image: Image, mask: Image, case: FemurCase, part: str, settings: tuple[float, float, PlateDensity]
 ) -> list[Number]:
     force_n, element_mm, kind = settings
+    marks, thickness = _plate(image, mask, part)
+    answers = [
+        _answer(_laid_plate(image, mask, case, part, (size, kind)), marks, case, force_n)
+        for size in (element_mm, 2 * element_mm)
+    ]
+    region = f"{case}, plate of {thickness:.1f} mm, {element_mm:g} mm squares, density {kind}"
+    return _numbers(answers, part, force_n, region)
+
+
+def _plate(image: Image, mask: Image, part: str) -> tuple[FemurLandmarks, float]:
+    """Return the landmarks of the femur in a DXA map, and the thickness of its plate in mm."""
     if image.unit != "g/cm2" or image.shape[0] != 1:
         raise ValueError(f"a DXA map is one slice in g/cm2; got {image.shape[0]} in {image.unit!r}")
     inside = bone_of(image, mask, label=_label(mask, part))[0]
-    spacing = _spacing(image)[1:]
-    marks = femur_landmarks(inside, spacing, up=np.array([-1.0, 0.0]))
-    axes = load_axes(marks, case, forwards=None)
-    thickness = math.pi * marks.neck_width_mm / 4
+    marks = femur_landmarks(inside, _spacing(image)[1:], up=np.array([-1.0, 0.0]))
+    return marks, math.pi * marks.neck_width_mm / 4
+
+
+def _laid_plate(image: Image, mask: Image, case: FemurCase, part: str, settings: tuple[float, PlateDensity]) -> _Bone:
+    element_mm, kind = settings
+    marks, thickness = _plate(image, mask, part)
+    inside = bone_of(image, mask, label=_label(mask, part))[0]
     areal = np.maximum(np.asarray(image.voxels[0], dtype=np.float64), _LEAST_G_CM2)
-    answers = []
-    for size in (element_mm, 2 * element_mm):
-        block = laid(areal, inside, spacing, axes=axes, element_mm=size)
-        mineral = np.where(block.share > 0, np.maximum(block.density / (thickness / 10), _FLOOR_G_CM3), 0.0)
-        ash = AshDensity(mineral)
-        apparent = ASH_TO_APPARENT(ash) if kind == "converted" else ApparentDensity(mineral)
-        bone = _Bone(
-            block=block, modulus=PIECEWISE_FEMUR.modulus(apparent) * block.share * thickness,
-            apparent=np.asarray(apparent.g_cm3), thickness_mm=thickness,
-        )  # fmt: skip
-        answers.append(_answer(bone, marks, case, force_n))
-    region = f"{case}, plate of {thickness:.1f} mm, {element_mm:g} mm squares, density {kind}"
-    return _numbers(answers, part, force_n, region)
+    axes = load_axes(marks, case, forwards=None)
+    block = laid(areal, inside, _spacing(image)[1:], axes=axes, element_mm=element_mm)
+    mineral = np.where(block.share > 0, np.maximum(block.density / (thickness / 10), _FLOOR_G_CM3), 0.0)
+    ash = AshDensity(mineral)
+    apparent = ASH_TO_APPARENT(ash) if kind == "converted" else ApparentDensity(mineral)
+    return _Bone(
+        block=block, modulus=PIECEWISE_FEMUR.modulus(apparent) * block.share * thickness,
+        apparent=np.asarray(apparent.g_cm3), thickness_mm=thickness,
+    )  # fmt: skip
 
 
 def _label(mask: Image, part: str) -> int | None:
@@ -198,6 +236,7 @@ def _answer(bone: _Bone, marks: FemurLandmarks, case: FemurCase, force_n: float)
     supports, far = loaded(elements, block, marks, case, force_n=force_n)
     deformed = solved(elements, supports, tolerance=_TOLERANCE)
     moved = float(np.vdot(deformed.displacement, supports.force)) / force_n
+    reaction = -float(deformed.forces[0][supports.fixed[0]].sum())
     strain = elements.strain(deformed.displacement)
     regions = femur_regions(block, marks)
     failing = np.logical_or.reduce([regions[name] for name in FAILING[case]]) & far
@@ -217,7 +256,7 @@ def _answer(bone: _Bone, marks: FemurLandmarks, case: FemurCase, force_n: float)
             "apparent_density": (float(np.average(bone.apparent[counted], weights=weight)), "g/cm3"),
         }
     return _Answer(
-        stiffness=force_n / moved, failure_n=factor * force_n, energy=deformed.energy, regions=told,
+        stiffness=force_n / moved, reaction_n=reaction, failure_n=factor * force_n, energy=deformed.energy, regions=told,
         elements=int((block.share > 0).sum()),
     )  # fmt: skip
 
@@ -230,6 +269,7 @@ def _numbers(answers: list[_Answer], part: str, force_n: float, region: str) -> 
         "failure_load": (fine.failure_n, coarse.failure_n, "N", f", rule {SCHILEO_2008.name}"),
         "load_over_strength": (force_n / fine.failure_n, force_n / coarse.failure_n, "1", f", at {force_n:.0f} N"),
         "strain_energy": (fine.energy, coarse.energy, "N mm", f", at {force_n:.0f} N"),
+        "reaction": (fine.reaction_n, coarse.reaction_n, "N", ", of all supports along the force"),
     }
     numbers = [
         Number(name=name, value=value, unit=unit, part=part, region=f"proximal femur, {region}{more}",
