@@ -132,7 +132,7 @@ def test_the_facts_density_halves_the_plate():
 
 
 def test_the_picture_of_strain_is_the_strain_and_lies_on_the_bone():
-    """Twice the force is twice the strain; where a femur fails first, in neck or trochanter, it is near 1 at failure."""
+    """Twice the force is twice the strain; at failure it is beyond 1 in a small share of the bone."""
     areal, outline = seen()
     numbers = by_name(dxa_fall(areal, outline, element_mm=1.5))
     once, twice = (dxa_fall_strain(areal, outline, force_n=force, element_mm=1.5) for force in (1000.0, 2000.0))

@@ -256,8 +256,8 @@ def _answer(bone: _Bone, marks: FemurLandmarks, case: FemurCase, force_n: float)
             "apparent_density": (float(np.average(bone.apparent[counted], weights=weight)), "g/cm3"),
         }
     return _Answer(
-        stiffness=force_n / moved, reaction_n=reaction, failure_n=factor * force_n, energy=deformed.energy, regions=told,
-        elements=int((block.share > 0).sum()),
+        stiffness=force_n / moved, reaction_n=reaction, failure_n=factor * force_n, energy=deformed.energy,
+        regions=told, elements=int((block.share > 0).sum()),
     )  # fmt: skip
 
 
