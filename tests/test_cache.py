@@ -238,7 +238,6 @@ def test_use_keeps_an_entry_young(room):
 
 def test_the_limit_is_kept_while_writing(room, monkeypatch):
     monkeypatch.setenv("TRABECULA_CACHE_GB", "0.000001")
-    monkeypatch.setattr(cache, "_STEPS_BETWEEN_SWEEPS", 10)
     monkeypatch.setattr(cache, "_written", 0)
     for seed in range(40):
         cache.remember(grown, image(seed))

@@ -14,6 +14,7 @@ import os
 import tempfile
 from contextlib import suppress
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_STEPS_BETWEEN_SWEEPS = 500
+_SHARE_BETWEEN_SWEEPS = 0.05  # of the limit, written by one process before it looks at the folder's size
 _written = 0
 
 
@@ -111,6 +112,22 @@ def _file_digest(path: str, size: int, changed_ns: int) -> str:
     return digest
 
 
+@cache
+def package_digest(package: str) -> str:
+    """Return a digest of every source file of a package.
+
+    Raises `ModuleNotFoundError` for a package that is not there.
+    """
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError(f"there is no package {package}")
+    sha = hashlib.sha256()
+    for folder in map(Path, found.submodule_search_locations):
+        for path in sorted(folder.rglob("*.py")):
+            sha.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return sha.hexdigest()
+
+
 def sweep(limit_gb: float | None = None) -> int:
     """Delete the least recently used arrays until the folder is below its limit; return how many went.
 
@@ -156,14 +173,15 @@ def _computed(
 
 
 def _keep(path: Path, value: NDArray[Any]) -> None:
-    global _written  # noqa: PLW0603 one counter a process decides when to look at the folder's size
+    global _written  # noqa: PLW0603 one count of bytes a process decides when to look at the folder's size
     from io import BytesIO  # noqa: PLC0415
 
     buffer = BytesIO()
     np.save(buffer, value, allow_pickle=False)
     _write(path, buffer.getvalue())
-    _written += 1
-    if _written % _STEPS_BETWEEN_SWEEPS == 0:
+    _written += value.nbytes
+    if _written > _SHARE_BETWEEN_SWEEPS * 1e9 * _limit_gb():
+        _written = 0
         sweep()
 
 

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trabecula.cache import package_digest
 from trabecula.card import CohortCard, cohort_card, cohort_ids, read_card
 from trabecula.case import ANY_GROUP, Case, Images
-from trabecula.image import PICTURE_ENDINGS, FileSource
+from trabecula.image import PICTURE_ENDINGS, FileSource, Source
+from trabecula.made_images import MadeImage
 from trabecula.manifest import MANIFEST_ENDINGS, image_source, read_manifest
 from trabecula.system import Progress, quiet
 from trabecula.target import ROLES, TARGETS, get_target, unknown
@@ -156,9 +158,23 @@ def _made(card: CohortCard, *, n: int | None, seed: int, settings: Mapping[str, 
     cases: list[Case] = []
     for patient in range(count):
         made: Case | tuple[Case, ...] = module.make(patient, seed, chosen)
-        cases.extend(made if isinstance(made, tuple) else (made,))
+        cases.extend(map(_kept, made if isinstance(made, tuple) else (made,)))
         progress(patient + 1, count, card.id)
     return Cohort(cases=tuple(cases), card=card, notes=(f"made with seed {seed}, settings {chosen}",))
+
+
+def _kept(case: Case) -> Case:
+    """Return a made case whose images are made once and then come from the cache."""
+    if not (case.images or case.masks):
+        return case
+    code = package_digest("trabecula.phantom")
+
+    def kept(source: Source) -> Source:
+        return MadeImage(source, code)
+
+    images, masks = (Images({role: kept(of.source(role)) for role in of}) for of in (case.images, case.masks))
+    truth = {name: kept(known) if isinstance(known, Source) else known for name, known in case.truth.items()}
+    return replace(case, images=images, masks=masks, truth=truth)
 
 
 def _like(usual: Any, value: Any, name: str) -> Any:

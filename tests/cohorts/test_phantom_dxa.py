@@ -178,7 +178,7 @@ def test_true_density_tells_enough_over_ten_seeds():
     found = []
     for seed in range(10):
         cases = [case for case in open_cohort("phantom_dxa", n=1000, seed=seed).cases if "_" not in case.id]
-        density = [-case.images.source("hip_dxa").owner.mineral.trabecular_mg_cm3 for case in cases]
+        density = [-case.images.source("hip_dxa").recipe.owner.mineral.trabecular_mg_cm3 for case in cases]
         truth = [case.truth["osteoporosis_dxa"] for case in cases]
         found.append(auc(truth, density, [case.weight for case in cases]))
     assert 0.78 < np.mean(found) < 0.88

@@ -117,6 +117,6 @@ def test_enough_hips_break_and_true_density_tells_enough():
     cases = open_cohort("phantom_hip_ct").cases
     outcomes = [case.truth["time_to_hip_fracture"] for case in cases if "time_to_hip_fracture" in case.truth]
     assert sum(each.event == 1 for each in outcomes) >= 100
-    density = [-case.images.source("hip_ct").owner.mineral.trabecular_mg_cm3 for case in cases]
+    density = [-case.images.source("hip_ct").recipe.owner.mineral.trabecular_mg_cm3 for case in cases]
     truth, weights = [case.truth["osteoporosis_dxa"] for case in cases], [case.weight for case in cases]
     assert 0.77 < auc(truth, density, weights) < 0.88

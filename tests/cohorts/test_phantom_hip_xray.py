@@ -108,7 +108,7 @@ def test_true_bone_tells_enough_and_acquisition_tells_nothing():
     """AUC for osteoporosis at n = 1,000, the first weighted back to the population: no picture is made."""
     cases, truth = recipes(1000, seed=1)
     weights = [case.weight for case in cases]
-    density = [-case.images.source("hip_xray").owner.mineral.trabecular_mg_cm3 for case in cases]
+    density = [-case.images.source("hip_xray").recipe.owner.mineral.trabecular_mg_cm3 for case in cases]
     assert 0.77 < auc(truth, density, weights) < 0.88
     assert 0.44 < auc(truth, cross_validated(truth, [acquisition(case) for case in cases])) < 0.56
 
@@ -120,7 +120,7 @@ def test_difficulty_over_ten_seeds():
     for seed in range(10):
         cases, truth = recipes(1000, seed=seed)
         weights = [case.weight for case in cases]
-        density = [-case.images.source("hip_xray").owner.mineral.trabecular_mg_cm3 for case in cases]
+        density = [-case.images.source("hip_xray").recipe.owner.mineral.trabecular_mg_cm3 for case in cases]
         known.append(auc(truth, density, weights))
         facts.append(auc(truth, cross_validated(truth, [acquisition(case) for case in cases])))
     assert 0.78 < np.mean(known) < 0.88
@@ -133,7 +133,7 @@ def test_the_mean_of_the_picture_tells_less_and_its_regions_tell_more():
     cases, truth = recipes(120, seed=2)
     means, read, density = [], [], []
     for case in cases:
-        recipe = coarse(case.images.source("hip_xray"))
+        recipe = coarse(case.images.source("hip_xray").recipe)
         grey = recipe.load().voxels[0].astype(float)
         labels, femur = (replace(recipe, part=part).load().voxels[0] for part in ("hip_regions", "proximal_femur"))
         beside = binary_dilation(femur, iterations=5) & ~binary_dilation(femur, iterations=2)

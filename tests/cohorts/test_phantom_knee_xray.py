@@ -156,7 +156,7 @@ def test_a_planted_shortcut_follows_the_label_and_chance_does_not():
 def test_true_bone_tells_more_than_body_and_acquisition_tells_nothing():
     """AUC for osteoporosis at n = 2,000: no picture is made."""
     cases, truth = recipes(2000, seed=1)
-    trabecular = auc_interval(truth, [-case.images.source("knee_xray").bone.trabecular for case in cases])
+    trabecular = auc_interval(truth, [-case.images.source("knee_xray").recipe.bone.trabecular for case in cases])
     body = [[case.number("age_years"), case.table["sex"] == "male", case.number("bmi_kg_m2")] for case in cases]
     assert trabecular.low > 0.80
     assert trabecular.high < 0.90

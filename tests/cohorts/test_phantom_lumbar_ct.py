@@ -170,7 +170,7 @@ def test_contrast_brightens_the_aorta():
 
 def test_what_the_scan_shows_is_the_class_of_the_true_density():
     cases = open_cohort("phantom_lumbar_ct", n=150).cases
-    density = np.array([c.images.source("lumbar_ct").trunk.skeleton.lumbar_vbmd_mg_cm3 for c in cases])
+    density = np.array([c.images.source("lumbar_ct").recipe.trunk.skeleton.lumbar_vbmd_mg_cm3 for c in cases])
     classes = np.array([c.truth["qct_class"] for c in cases])
     assert (classes == (density <= 120).astype(int) + (density < 80)).all()
     assert {0, 1, 2} == set(classes)
@@ -221,7 +221,7 @@ def test_hard_but_fair_over_ten_seeds():
     density, facts = [], []
     for seed in range(10):
         cases, truth, weight = labelled(1000, seed)
-        true = [c.images.source("lumbar_ct").trunk.skeleton.lumbar_vbmd_mg_cm3 for c in cases]
+        true = [c.images.source("lumbar_ct").recipe.trunk.skeleton.lumbar_vbmd_mg_cm3 for c in cases]
         density.append(auc(truth, -np.array(true), weight))
         facts.append(auc(truth, cross_validated(truth, [acquisition(c) for c in cases])))
     assert min(density) > 0.78
@@ -233,7 +233,7 @@ def test_hard_but_fair_over_ten_seeds():
 def test_the_mean_of_the_whole_picture_tells_little():
     """The mean of coarse volumes of the same field stands for that of the picture: n = 240."""
     cases, truth, weight = labelled(240, 3)
-    sources = [c.images.source("lumbar_ct") for c in cases]
+    sources = [c.images.source("lumbar_ct").recipe for c in cases]
     coarse = {"pixel_mm": 4.0, "slice_mm": 6.0, "interval_mm": 6.0}
     means = [-float(replace(s, scanner=replace(s.scanner, **coarse)).load().voxels.mean()) for s in sources]
     density = [-s.trunk.skeleton.lumbar_vbmd_mg_cm3 for s in sources]

@@ -32,7 +32,7 @@ def small(picture, factor=2):
 
 def recipes(n, seed=0, **settings):
     cases = open_cohort("phantom_panoramic", n=n, seed=seed, settings=settings).cases
-    return cases, [case.images.source("panoramic") for case in cases]
+    return cases, [case.images.source("panoramic").recipe for case in cases]
 
 
 def test_a_film_is_as_large_as_one():

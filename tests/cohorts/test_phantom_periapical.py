@@ -126,8 +126,8 @@ def test_the_mean_of_the_picture_says_little():
     """AUC for osteoporosis at n = 90 on coarse pixels; the whole statement is `slow`."""
     cases = open_cohort("phantom_periapical", n=90, seed=5).cases
     truth = np.array([case.truth["osteoporosis_dxa"] for case in cases])
-    mean = [coarse(case.images.source("periapical"), 8).load().voxels.mean() for case in cases]
-    density = [case.images.source("periapical").bone.trabecular for case in cases]
+    mean = [coarse(case.images.source("periapical").recipe, 8).load().voxels.mean() for case in cases]
+    density = [case.images.source("periapical").recipe.bone.trabecular for case in cases]
     assert auc(truth, -np.array(mean)) < auc(truth, -np.array(density)) - 0.05
 
 
@@ -142,12 +142,14 @@ def test_density_tells_osteoporosis_the_mean_of_the_picture_much_less_and_acquis
         cases = open_cohort("phantom_periapical", n=1000, seed=seed).cases
         truth = np.array([case.truth["osteoporosis_dxa"] for case in cases])
         weights = np.array([case.weight for case in cases])
-        bone = -np.array([case.images.source("periapical").bone.trabecular for case in cases])
+        bone = -np.array([case.images.source("periapical").recipe.bone.trabecular for case in cases])
         density.append(auc(truth, bone, weights))
         facts.append(auc(truth, learnt(truth, [acquisition(case) for case in cases]), weights))
         if seed < 3:
             some = slice(400)
-            mean = -np.array([coarse(case.images.source("periapical")).load().voxels.mean() for case in cases[some]])
+            mean = -np.array(
+                [coarse(case.images.source("periapical").recipe).load().voxels.mean() for case in cases[some]]
+            )
             apart.append(auc(truth[some], bone[some], weights[some]) - auc(truth[some], mean, weights[some]))
     assert 0.78 < np.mean(density) < 0.88
     assert np.mean(facts) == pytest.approx(0.50, abs=0.03)

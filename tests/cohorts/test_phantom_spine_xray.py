@@ -86,7 +86,7 @@ def test_weights_take_back_that_fractures_were_sought():
 
 def test_truth_is_that_of_the_deformities_that_are_drawn():
     for case in cohort()[:300]:
-        trunk = case.images.source("spine_xray_lateral").trunk
+        trunk = case.images.source("spine_xray_lateral").recipe.trunk
         grade = max((genant_grade(each.loss) for each in trunk.deformities), default=0)
         assert case.truth["genant_grade"] == grade
         assert case.truth["vertebral_fracture"] == int(grade > 0)
@@ -103,7 +103,7 @@ def test_a_second_visit_is_later_has_less_bone_and_the_new_fracture():
     for first, second in twice:
         if "time_to_vertebral_fracture" not in first.truth:
             continue
-        trunks = [each.images.source("spine_xray_lateral").trunk for each in (first, second)]
+        trunks = [each.images.source("spine_xray_lateral").recipe.trunk for each in (first, second)]
         years = second.number("age_years") - first.number("age_years")
         assert 1.9 < years < 6.1
         assert second.number("bmd_lumbar_g_cm2") < first.number("bmd_lumbar_g_cm2") + 1e-9
@@ -211,7 +211,7 @@ def test_hard_but_fair_over_ten_seeds():
     for seed in range(10):
         cases = [c for c in open_cohort("phantom_spine_xray", n=1000, seed=seed).cases if "_" not in c.id]
         truth = np.array([c.truth["osteoporosis_dxa"] for c in cases])
-        true = [c.images.source("spine_xray_ap").trunk.skeleton.lumbar_vbmd_mg_cm3 for c in cases]
+        true = [c.images.source("spine_xray_ap").recipe.trunk.skeleton.lumbar_vbmd_mg_cm3 for c in cases]
         density.append(auc(truth, -np.array(true), np.array([c.weight for c in cases])))
         facts.append(auc(truth, cross_validated(truth, [acquisition(c) for c in cases])))
     assert min(density) > 0.77, "a weighted AUC has a standard error of about 0.015"
@@ -226,7 +226,7 @@ def test_the_mean_of_the_whole_film_tells_little(view):
     """The mean of films of four times larger pixels stands for that of the picture: n = 200."""
     cases = first_visits()[:200]
     truth, weight = (np.array(x) for x in zip(*((c.truth["osteoporosis_dxa"], c.weight) for c in cases), strict=True))
-    sources = [c.images.source(f"spine_xray_{view}") for c in cases]
+    sources = [c.images.source(f"spine_xray_{view}").recipe for c in cases]
     means = np.array([-greys(coarse(each, 4)).mean() for each in sources])
     density = np.array([-each.trunk.skeleton.lumbar_vbmd_mg_cm3 for each in sources])
     assert auc(truth, means, weight) < auc(truth, density, weight) - 0.10
