@@ -214,6 +214,16 @@ TARGETS = {
             defined_by=("vbmd_mg_cm3", "qct_t_score"),
         ),
         Target(
+            id="qct_osteoporosis_or_osteopenia",
+            title="Osteoporosis against osteopenia, by quantitative CT of the same scan",
+            kind="binary",
+            grades=("osteopenia", "osteoporosis"),
+            site="lumbar vertebra",
+            population="adults whose quantitative CT is not normal",
+            circular=True,
+            defined_by=("vbmd_mg_cm3", "qct_t_score"),
+        ),
+        Target(
             id="qct_class",
             title="Bone class by quantitative CT of the same scan",
             kind="ordinal",

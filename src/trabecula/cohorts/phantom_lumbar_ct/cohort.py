@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trabecula.case import Case, Images
+from trabecula.cohorts.phantom_lumbar_ct.parts import vertebrae
 from trabecula.image import Source
 from trabecula.phantom import sites
 from trabecula.phantom.anatomy.trunk import Trunk
@@ -32,6 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     "kernel": "site",  # a reconstruction kernel, or the site's own
     "contrast": "drawn",  # a contrast phase, or one by chance
     "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
+    "parts": "patients",  # what a case is: a patient, or with "vertebrae" each of L1 to L4
     "shift_mm": 0.0,  # how far the field is moved to the left and up: the same bone, another position
 }
 
@@ -46,14 +48,29 @@ _RODS = {
 _PHASES = (("none", 0.62), ("arterial", 0.10), ("portal_venous", 0.28))
 _UNSEEN = ("trabecular_bone_score",)  # of another scan
 _SEEN = ("L1", "L2", "L3", "L4", "L5")
+_YOUNG_MG_CM3 = (164.0, 29.0)
+"""Mean and SD of the trabecular density of women of 20 to 29 as they are made, hydroxyapatite; ours, not published."""
 
 
-def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
-    """Draw one patient; the volume is made when it is asked for, in some 5 s.
+def qct_t_score(vbmd_mg_cm3: float) -> float:
+    """Return how many SDs a trabecular density lies from that of made young women, for women and men alike."""
+    mean, sd = _YOUNG_MG_CM3
+    return (vbmd_mg_cm3 - mean) / sd
 
-    Raises `ValueError` for a negative patient or seed, a shortcut outside 0 to 1, or noise that is not positive, and
-    `KeyError` for an unknown kernel.
+
+def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case | tuple[Case, ...]:
+    """Draw one patient, or each of the vertebrae; the volume is made when it is asked for, in some 5 s.
+
+    Raises `ValueError` for a negative patient or seed, a shortcut outside 0 to 1, noise that is not positive, or parts
+    that are neither patients nor vertebrae, and `KeyError` for an unknown kernel.
     """
+    if settings["parts"] not in ("patients", "vertebrae"):
+        raise ValueError(f"parts are patients or vertebrae; got {settings['parts']!r}")
+    whole = _patient(patient, seed, settings)
+    return whole if settings["parts"] == "patients" else vertebrae(whole)
+
+
+def _patient(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
     drawn = person(
         patient, seed, enriched=settings["enriched"], bone_shift=settings["bone_shift"], strength=settings["strength"]
     )
@@ -95,13 +112,17 @@ def _truth(drawn: Person) -> dict[str, Truth]:
     table, vbmd = drawn.table, drawn.skeleton.lumbar_vbmd_mg_cm3
     grade = max((genant_grade(each.loss) for each in drawn.deformities if each.level in _SEEN), default=0)
     low, high = (REFERENCES[name].value for name in ("qct_osteoporosis", "qct_normal"))
+    class_ = int(vbmd <= high) + int(vbmd < low)
     truth: dict[str, Truth] = {
         "bmd_lumbar": float(table["bmd_lumbar_g_cm2"]),
         "qct_osteoporosis": int(vbmd < low),
-        "qct_class": int(vbmd <= high) + int(vbmd < low),
+        "qct_class": class_,
+        "qct_t_score": qct_t_score(vbmd),
         "vertebral_fracture": int(grade > 0),
         "genant_grade": grade,
     }
+    if class_ > 0:
+        truth["qct_osteoporosis_or_osteopenia"] = class_ - 1
     if drawn.who_class is not None:
         truth |= {
             "osteoporosis_dxa": int(drawn.who_class == 2),
