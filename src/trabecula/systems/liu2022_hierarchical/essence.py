@@ -31,7 +31,7 @@ def essence(system: System, cases: Sequence[Case]) -> None:
     The tables are those of the cases, the truth and small CTs are made: the texture tells it, a little of it stands in
     the weight and one laboratory value. Raises `AssertionError`, and `ValueError` without adults above 40.
     """
-    people = _people(system, cases)
+    people = made_people(system, cases)
     learned, asked = people[:_LEARNED], people[_LEARNED:]
     model = system.fit(learned)
     _layers(model)
@@ -94,7 +94,7 @@ def _six(system: System, learned: Sequence[Case], asked: Sequence[Case]) -> None
         raise AssertionError(f"{', '.join(sorted(weak))} cannot tell what the texture tells")
 
 
-def _people(system: System, cases: Sequence[Case]) -> list[Case]:
+def made_people(system: System, cases: Sequence[Case]) -> list[Case]:
     """Return people of two classes in turn, learned and asked, whose CT tells the class."""
     rng, inputs = np.random.default_rng(2), system.inputs()
     demographic = [name for name in inputs.table if name not in inputs.optional]
