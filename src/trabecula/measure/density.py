@@ -30,7 +30,8 @@ Material = Literal["hydroxyapatite", "k2hpo4"]
 
 _ROD_EDGE_MM, _TISSUE_EDGE_MM = 2.5, 2.0  # what is left out of a rod and a tissue at its surface
 _FEWEST = 30
-_BLOOD_HU = 90.0  # haematocrit alone does not exceed this; recalled
+_PLAUSIBLE_HU = {"air": (-1040.0, -940.0), "fat": (-130.0, -65.0), "muscle": (-10.0, 95.0), "blood": (10.0, 90.0)}
+"""What tissues read without contrast medium, at any voltage; haematocrit alone does not exceed 90 HU; recalled."""
 _STRAIGHT_MG_CM3 = 12.0  # rods further than this from their line are not what their names tell
 
 
@@ -102,30 +103,36 @@ def rod_calibration(image: Image, rods: Image) -> Calibration:
 
 
 def internal_calibration(image: Image, tissues: Image, *, material: Material = "hydroxyapatite") -> Calibration:
-    """Return the calibration by the patient's own air, fat, muscle and blood, by the names of a label map.
+    """Return the calibration by the patient's own fat and air, by the names of a label map.
 
-    HU are put on the line on which these tissues (ICRU 44) lie at the energy of one colour that fits them best; the
-    mineral in water that adds so much at that energy is the density. Fat and muscle differ between people, so a slope
-    is right to some 5 %: 3 HU in the fat make 6 %.
-    Raises `ValueError` for fewer than two of the tissues, none of them fat, an image that is not in HU, or contrast
-    medium in the blood.
+    HU are put on the line on which these tissues (ICRU) lie at the energy of one colour that fits them best, with
+    water at 0 and, where none was read, air at -1000, to which scanners are calibrated; the mineral in water that adds
+    so much at that energy is the density. Fat differs between people, so a slope is right to some 5 %: 3 HU in the fat
+    make 6 %. Muscle and blood read nearly the same at every energy, but differ by 15 HU and more between people
+    (fat within muscle, haematocrit), which would make 15 % of slope: they only tell contrast medium and wrong masks.
+    Raises `ValueError` for a map without fat, an image that is not in HU, and blood or muscle that read too much.
     """
     in_hu(image)
     same_place(image, tissues)
     there = [name for name in tissues.names.values() if name in HOUNSFIELD_OF]
-    if len(there) < 2 or "fat" not in there:
+    if "fat" not in there:
         raise ValueError(
-            f"internal calibration takes fat and one more of {', '.join(HOUNSFIELD_OF)}; the mask names "
-            f"{', '.join(tissues.names.values())}"
+            f"internal calibration takes fat, and air where there is some; the mask names "
+            f"{', '.join(tissues.names.values()) or 'nothing'}"
         )
     measured = {name: _mean_inside(image, tissues, name, _TISSUE_EDGE_MM) for name in there}
-    if measured.get("blood", 0.0) > _BLOOD_HU:
-        raise ValueError(f"the blood reads {measured['blood']:.0f} HU: with contrast medium it is no reference")
-    energy, gain, shift = fitted_energy(measured)
+    for name, (low, high) in _PLAUSIBLE_HU.items():
+        if name in measured and not low <= measured[name] <= high:
+            raise ValueError(
+                f"the {name} reads {measured[name]:.0f} HU, and {low:g} to {high:g} are usual: with contrast medium, "
+                "or where the mask is not what it names, it is no reference"
+            )
+    telling: dict[str, float] = {name: measured[name] for name in ("air", "fat") if name in measured}
+    energy, gain, shift = fitted_energy(telling)
     per_mg = mineral_hu_per_mg(material, energy)
     return Calibration(
         mg_cm3_per_hu=gain / per_mg, offset_mg_cm3=shift / per_mg, material=material,
-        source=f"calibrated by {', '.join(there)} as at {energy:.0f} keV",
+        source=f"calibrated by {' and '.join(telling)} as at {energy:.0f} keV",
     )  # fmt: skip
 
 

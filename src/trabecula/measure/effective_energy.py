@@ -1,7 +1,7 @@
 """The energy of one colour that stands for a CT beam, by what the patient's own tissues read.
 
 A beam of many energies is replaced by the one energy at which tissues of known composition lie on a straight line with
-what was read (Michalski et al., Bone 2020, after the idea; recalled). Compositions are ICRU-44's, attenuation is
+what was read (Michalski et al., Bone 2020, after the idea; recalled). Compositions are ICRU's, attenuation is
 xraydb's (Elam, Ravel and Sieber 2002).
 """
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 _ENERGIES_KEV = np.arange(45.0, 96.0, 0.5)
 
-# Density in g/cm3 and mass fractions; ICRU Report 44 (1989), as in NIST's tables, and chemical formulas.
+# Density in g/cm3 and mass fractions; ICRU Report 44 (1989), as in NIST's tables, and chemical formulas. Fat is
+# ICRU 46's adipose tissue 3: at 70 keV it reads -99 HU, as fat does in CTs of patients, and ICRU 44's adipose -77.
 _TISSUES: Mapping[str, tuple[float, Mapping[str, float]]] = MappingProxyType({
     "air": (0.001205, {"C": 0.000124, "N": 0.755268, "O": 0.231781, "Ar": 0.012827}),
-    "fat": (0.95, {"H": 0.114, "C": 0.598, "N": 0.007, "O": 0.278, "Na": 0.001, "S": 0.001, "Cl": 0.001}),
+    "fat": (0.93, {"H": 0.116, "C": 0.681, "N": 0.002, "O": 0.198, "Na": 0.001, "S": 0.001, "Cl": 0.001}),
     "muscle": (1.05, {"H": 0.102, "C": 0.143, "N": 0.034, "O": 0.710, "Na": 0.001, "P": 0.002, "S": 0.003,
                       "Cl": 0.001, "K": 0.004}),
     "blood": (1.06, {"H": 0.102, "C": 0.110, "N": 0.033, "O": 0.745, "Na": 0.001, "P": 0.001, "S": 0.002,
@@ -43,11 +44,12 @@ HOUNSFIELD_OF = tuple(_TISSUES)
 def fitted_energy(measured_hu: Mapping[str, float]) -> tuple[float, float, float]:
     """Return the energy in keV at which tissues fit what was read best, and the line onto their HU there.
 
-    The line is true HU = gain x read HU + shift. With two tissues any energy fits a line; then water is kept at 0.
+    The line is true HU = gain x read HU + shift. Scanners are calibrated to water at 0, which is kept, and to air at
+    -1000, which stands in where no air was read.
     """
-    names = list(measured_hu)
-    read = np.array([*(measured_hu[name] for name in names), 0.0])  # scanners are calibrated to water
-    true = np.stack([*(_tissue_hu(name) for name in names), np.zeros(len(_ENERGIES_KEV))])
+    read_hu = {"air": -1000.0, **measured_hu}
+    read = np.array([*read_hu.values(), 0.0])
+    true = np.stack([*(_tissue_hu(name) for name in read_hu), np.zeros(len(_ENERGIES_KEV))])
     lines = [np.polyfit(read, true[:, n], 1) for n in range(len(_ENERGIES_KEV))]
     off = [float(((np.polyval(line, read) - true[:, n]) ** 2).sum()) for n, line in enumerate(lines)]
     best = int(np.argmin(off))
