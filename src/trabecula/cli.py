@@ -271,7 +271,10 @@ def explain(
     places = {role: out if len(evidence.heat) == 1 else out.with_stem(f"{out.stem}.{role}") for role in evidence.heat}
     for role, heat in evidence.heat.items():
         explanation.overlay(chosen.images[role], heat, places[role])
-    if not evidence.heat:
+    if evidence.figure:
+        places["figure"] = out.with_suffix(".svg")
+        places["figure"].write_text(evidence.figure, encoding="utf-8")
+    if not places:
         out.write_text(json.dumps({"answer": answer, "numbers": dict(evidence.numbers)}, indent=1), encoding="utf-8")
     show_rows(answer, Format.table, title=evidence.method)
     ranked = sorted(evidence.numbers.items(), key=lambda pair: -abs(pair[1]))
@@ -341,10 +344,16 @@ def phantom(
 
 @app.command()
 def measure(
-    input_: Annotated[str, typer.Argument(metavar="FILE|COHORT", help="A CT (NIfTI or DICOM), or a cohort.")],
+    input_: Annotated[
+        str,
+        typer.Argument(metavar="FILE|COHORT", help="An image, as FILE or ROLE=FILE (hip_dxa=map.nii), or a cohort."),
+    ],
     what: Annotated[
         str,
-        typer.Option(help="What to measure, with commas between: hounsfield, density, vertebra, muscle, radiomics."),
+        typer.Option(
+            help="What to measure, with commas between: hounsfield, density, areal, interpretation, vertebra, muscle, "
+            "radiomics, texture, elements."
+        ),
     ] = "hounsfield",
     mask: Annotated[
         list[str] | None,
@@ -352,6 +361,10 @@ def measure(
     ] = None,
     layout: Annotated[
         str | None, typer.Option(help="Whose numbers a mask without names follows, such as totalsegmentator or verse.")
+    ] = None,
+    fact: Annotated[
+        list[str] | None,
+        typer.Option(help="What is known of FILE, as NAME=VALUE: sex, age_years, kvp, contrast, weight_kg, ..."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -372,17 +385,25 @@ def measure(
     if as_json and as_csv:
         raise ValueError("--json and --csv are two ways to print one table: choose one")
     with progress_bar() as progress:
-        cases = _measurable(input_, mask, layout, data, patients, seed, with_, progress)
+        cases: Sequence[Case]
+        if mask or not _is_cohort(input_):
+            cases = [measurement.case_of_file(input_, mask or (), layout, facts=fact or ())]
+        else:
+            cases = _open(input_, data, n=patients, target=None, seed=seed, with_=with_, progress=progress).cases
         rows = measurement.measure_cases(cases, words, progress=progress)
         if all(row["abstained"] for row in rows):
             raise ValueError(rows[0]["abstained"])
         if picture is not None:
             image, regions = measurement.pictured(cases[0], wanted)
-            measured_regions.draw_regions(image, regions, picture)
+            shown = [name for each in wanted for name in each.regions]
+            measured_regions.draw_regions(image, regions, picture, shown)
     if as_json or as_csv:
         show_rows(rows, Format.json if as_json else Format.csv)
         return
     show_rows(measurement.short_rows(rows), title=f"{len(cases)} case{'s' * (len(cases) != 1)}")
+    for row in rows:
+        if row["sentence"]:
+            console.print(f"{row['case']}: {row['sentence']}", highlight=False)
     console.print("uncertainty: half a 95 % interval; --json and --csv tell each region in mm, --picture shows it")
 
 
@@ -485,26 +506,10 @@ def _loaded(
     return loaded, cases_from_files([Path(name) for name in inputs], declared)
 
 
-def _measurable(
-    input_: str,
-    mask: Sequence[str] | None,
-    layout: str | None,
-    data: Path | None,
-    patients: int | None,
-    seed: int,
-    with_: Sequence[str] | None,
-    progress: Progress,
-) -> Sequence[Case]:
-    """Return the cases that the words of `measure` mean: one file with masks, or a cohort with its own."""
+def _is_cohort(input_: str) -> bool:
     from trabecula.cohort import names_cohort
-    from trabecula.measurement import case_of_file
 
-    if mask:
-        return [case_of_file(Path(input_), mask, layout)]
-    if names_cohort(input_):
-        opened = _open(input_, data, n=patients, target=None, seed=seed, with_=with_, progress=progress)
-        return opened.cases
-    raise ValueError(f"{input_} is one image: say with --mask MASK where its bones are")
+    return names_cohort(input_)
 
 
 def _told(cases: Sequence[Case], answers: Sequence[Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,58 +12,100 @@ from trabecula.measure.masks import is_level, part_mask
 from trabecula.measure.vertebral_frame import HEAD, body_clouds, body_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from trabecula.image import Image
+    from trabecula.measure.hounsfield import RegionName
 
     Floats = NDArray[np.float64]
 
 _INK = {"ellipse": "#ffd166", "eroded": "#4cc9f0", "whole": "#ff4d6d"}
+_INKS = ("#ffd166", "#4cc9f0", "#ff4d6d", "#80ed99", "#c77dff", "#ff9f1c")
 _STEP_MM, _MARGIN_MM = 0.75, 25.0
 _WINDOW_HU = (-200.0, 500.0)
 _MOST = 12  # parts in one picture
 
 
-def draw_regions(image: Image, mask: Image, path: Path) -> None:
-    """Write a PNG: for each part a section across it and one along it, with the outlines of its regions.
+def draw_regions(
+    image: Image, mask: Image | None, path: Path, regions: Collection[RegionName] = tuple(REGIONS)
+) -> None:
+    """Write a PNG: for each part a section across it and one along it, with the outlines of its `regions`.
 
     A vertebral body is cut in its own axes, through the middle of its ellipse; another bone across and along the
-    patient. Parts that could not be measured say why.
-    Raises `ValueError` for a mask without spacing, names or voxels, and `OSError` when the file cannot be written.
+    patient. Parts that could not be measured say why. A picture of one slice is shown whole, with the outlines of the
+    parts of its mask, or without one as it is.
+    Raises `ValueError` for a mask of a volume without spacing, names or voxels, a volume without a mask, and `OSError`
+    when the file cannot be written.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 takes a second
 
+    if image.shape[0] == 1:
+        _draw_picture(image, mask, path)
+        return
+    if mask is None:
+        raise ValueError("a picture of regions in a volume needs their mask")
     clouds = body_clouds(mask)
     parts = list(clouds)[:_MOST]
     figure = Figure(figsize=(6.4, 3.0 * len(parts) + 0.5), dpi=110, facecolor="black", layout="constrained")
     axes = figure.subplots(len(parts), 2, squeeze=False)
     for row, part in zip(axes, parts, strict=True):
-        places, refused = _places(mask, part, clouds)
+        places, refused = _places(mask, part, clouds, regions)
         left, back, up, middle = _axes_of(mask, part, clouds)
         for plot, across, title in zip(row, ((left, back), (back, -up)), ("across", "along"), strict=True):
             _draw(plot, image, mask, places, (middle, *across))
             plot.set_title(f"{part}, {title}", color="white", fontsize=9, loc="left")
         if refused:
             row[0].set_xlabel(refused, color="#ff9f1c", fontsize=7, wrap=True)
-    keys = [*_INK.items()]
-    figure.legend(
-        handles=[_line(colour) for _, colour in keys], labels=[name for name, _ in keys], loc="upper right", ncols=3,
-        fontsize=8, facecolor="black", labelcolor="white", framealpha=0.6,
-    )  # fmt: skip
+    _legend(figure, {name: ink for name, ink in _INK.items() if name in regions})
     more = f"; {len(clouds) - len(parts)} more parts" if len(clouds) > len(parts) else ""
     figure.suptitle(f"measured regions{more}", color="white", fontsize=10, x=0.02, ha="left")
     figure.savefig(path, format="png", facecolor="black")
 
 
-def _places(mask: Image, part: str, clouds: Any) -> tuple[dict[str, Image], str]:
+def _draw_picture(image: Image, mask: Image | None, path: Path) -> None:
+    """Write a picture of one slice, with the outline of each part of its mask in a colour of its own."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    rows, columns = image.shape[1:]
+    tall = image.spacing[1] / image.spacing[2] if image.spacing else 1.0
+    figure = Figure(figsize=(6.4, min(6.4 * tall * rows / columns, 12.0) + 0.5), dpi=110, facecolor="black",
+                    layout="constrained")  # fmt: skip
+    plot = figure.subplots()
+    low, high = np.percentile(image.voxels, (0.5, 99.5))
+    plot.imshow(image.voxels[0], cmap="gray", vmin=low, vmax=high, aspect=tall)
+    inks: dict[str, str] = {}
+    mask = image.with_voxels(np.zeros(image.shape, dtype=np.uint8)) if mask is None else mask
+    for (value, name), ink in zip((dict(mask.names) or {1: "mask"}).items(), cycle(_INKS), strict=False):
+        inside = mask.voxels[0] == value if mask.names else mask.voxels[0] != 0
+        if inside.any():
+            plot.contour(inside, levels=[0.5], colors=[ink], linewidths=1.2)
+            inks[name] = ink
+    plot.set(xticks=[], yticks=[])
+    _legend(figure, inks)
+    figure.suptitle("measured regions" if inks else "measured: whole picture", color="white", fontsize=10, x=0.02,
+                    ha="left")  # fmt: skip
+    figure.savefig(path, format="png", facecolor="black")
+
+
+def _legend(figure: Figure, inks: Mapping[str, str]) -> None:
+    if inks:
+        figure.legend(
+            handles=[_line(ink) for ink in inks.values()], labels=list(inks), loc="upper right", ncols=3, fontsize=8,
+            facecolor="black", labelcolor="white", framealpha=0.6,
+        )  # fmt: skip
+
+
+def _places(mask: Image, part: str, clouds: Any, regions: Collection[RegionName]) -> tuple[dict[str, Image], str]:
     """Return the regions of a part as masks, and why one is missing."""
     found: dict[str, Image] = {}
     refused = ""
     for name, region in REGIONS.items():
-        if name == "ellipse" and not is_level(part):
+        if name not in regions or (name == "ellipse" and not is_level(part)):
             continue
         try:
             inside = find_place(mask, part, region, clouds=clouds).inside

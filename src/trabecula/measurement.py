@@ -1,13 +1,11 @@
-"""Measuring cases: which quantity needs which masks, numbers remembered by content and settings, one row a number.
+"""Measuring cases: which view of a quantity a case has, numbers remembered by content and settings, one row a number.
 
-`QUANTITIES` is the one table of what can be measured; a row more is a word more of `trabecula measure --what`.
+What can be measured stands in `trabecula.measure.quantities`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,18 +13,15 @@ import numpy as np
 
 from trabecula.cache import remember
 from trabecula.case import Case, Images
+from trabecula.image import PICTURE_ENDINGS
 from trabecula.manifest import image_source
-from trabecula.measure.density import internal_calibration, rod_calibration
-from trabecula.measure.hounsfield import REGIONS, measure_hounsfield
-from trabecula.measure.masks import VERTEBRAL_BODY, bodies_by_level, is_level, named_mask, part_mask, plain_name
-from trabecula.measure.muscle import measure_psoas
-from trabecula.measure.number import Measured, Missing, Number, of_parts
-from trabecula.measure.radiomics import extract
+from trabecula.measure.masks import VERTEBRAL_BODY, bodies_by_level, is_level, named_mask, plain_name
+from trabecula.measure.number import Measured, Missing, Number
+from trabecula.measure.quantities import BODIES, BONES, PSOAS, QUANTITIES, RODS, TISSUES, Held, Quantity, View
 from trabecula.measure.sources import sources_digest
-from trabecula.measure.vertebra import measure_vertebrae
 from trabecula.prediction import Abstain
 from trabecula.system import Progress, quiet
-from trabecula.target import ROLES
+from trabecula.target import ROLES, VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,109 +31,9 @@ if TYPE_CHECKING:
     from trabecula.image import Image
 
 Row: TypeAlias = dict[str, Any]
-Masks: TypeAlias = Mapping[str, "Image"]
 
-BODIES, PSOAS, RODS = "vertebral_bodies", "psoas", "calibration_rods"
-BONES = (BODIES, "bones", "proximal_femur", "bone", "hip_regions", "trabecular_region")
-"""Roles of masks whose parts are bones, the first that a case has."""
-_ROLES = (*BONES, PSOAS, RODS, "tissues", "vertebrae")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantity:
-    """Something that can be measured in a case.
-
-    `masks` are alternatives: tuples of roles, of which the first that a case has all of is taken.
-    """
-
-    id: str
-    title: str
-    masks: tuple[tuple[str, ...], ...]
-    measure: Callable[[Image, Masks], list[Measured]]
-    modality: str | None = None
-    """Of the image, where it must be one: `ct`."""
-    native: bool = False
-    """Whether contrast medium changes what its numbers mean: then a case that had some abstains."""
-
-
-def _hounsfield(image: Image, masks: Masks) -> list[Measured]:
-    (mask,) = masks.values()
-    return measure_hounsfield(image, mask)
-
-
-def _density(image: Image, masks: Masks) -> list[Measured]:
-    """Return trabecular densities in mg/cm3 of vertebrae, by rods where there are some."""
-    bodies = masks[BODIES]
-    if RODS in masks:
-        calibration = rod_calibration(image, masks[RODS])
-    else:
-        calibration = internal_calibration(image, masks["tissues"])
-    means = measure_hounsfield(image, bodies, {"ellipse": REGIONS["ellipse"]})
-    found: list[Measured] = []
-    for each in means:
-        if isinstance(each, Missing):
-            found.append(replace(each, name=f"vbmd_{calibration.material}_ellipse"))
-        elif each.name == "mean_hu_ellipse":
-            found.append(calibration.density(each))
-    return found
-
-
-def _vertebra(_: Image, masks: Masks) -> list[Measured]:
-    return measure_vertebrae(masks[BODIES])
-
-
-def _muscle(image: Image, masks: Masks) -> list[Measured]:
-    return measure_psoas(image, masks[PSOAS], masks[BODIES])
-
-
-def _radiomics(image: Image, masks: Masks) -> list[Measured]:
-    (mask,) = masks.values()
-    names = dict(mask.names) or {1: "mask"}
-
-    def of(part: str) -> list[Number]:
-        one = part_mask(replace(mask, names=names), part)
-        return [
-            Number(name=name, value=value, unit=_unit_of(name, image), part=part, region="whole region of the mask")
-            for name, value in extract(image, one).items()
-        ]
-
-    return of_parts(of, list(dict.fromkeys(names.values())), names=("radiomics",))
-
-
-def _unit_of(tag: str, image: Image) -> str:
-    """Return the unit of a feature where it is the image's own, or a length; `1` for the others."""
-    own = ("stat_mean", "stat_median", "stat_min", "stat_max", "stat_range", "stat_p10", "stat_p90", "loc_peak_loc")
-    return {"morph_volume": "mm3", "morph_area_mesh": "mm2"}.get(tag, image.unit if tag in own else "1")
-
-
-_EACH_BONE = tuple((role,) for role in BONES)
-QUANTITIES: Mapping[str, Quantity] = {
-    row.id: row
-    for row in (
-        Quantity(
-            id="hounsfield", title="mean, median and SD of HU by vertebra or bone", masks=_EACH_BONE,
-            measure=_hounsfield, modality="ct",
-        ),
-        Quantity(
-            id="density", title="trabecular density in mg/cm3, by rods or the patient's own tissues",
-            masks=((BODIES, RODS), (BODIES, "tissues")), measure=_density, modality="ct",
-            native=True,
-        ),
-        Quantity(
-            id="vertebra", title="heights, height loss and morphometric grade by vertebra", masks=((BODIES,),),
-            measure=_vertebra,
-        ),
-        Quantity(
-            id="muscle", title="area, HU and fat share of the psoas at L3", masks=((PSOAS, BODIES),), measure=_muscle,
-            modality="ct",
-        ),
-        Quantity(
-            id="radiomics", title="features of the image biomarker standard, bins of 25 in the image's unit",
-            masks=_EACH_BONE, measure=_radiomics,
-        ),
-    )
-}  # fmt: skip
-"""What can be measured, by the word that asks for it."""
+_ROLES = (*BONES, PSOAS, RODS, TISSUES, "vertebrae")
+_SCAN_FACTS = ("kvp", "contrast")
 
 
 def measure_cases(cases: Sequence[Case], what: Sequence[str], *, progress: Progress = quiet) -> list[Row]:
@@ -165,36 +60,45 @@ def quantity(name: str) -> Quantity:
     return QUANTITIES[name]
 
 
-def image_role(case: Case, wanted: Quantity) -> str:
-    """Return the role of the image that a quantity is measured in.
+def views_of(case: Case, wanted: Quantity) -> list[tuple[View, str, tuple[str, ...]]]:
+    """Return the views of a quantity that a case has, each with the roles of its image and its masks.
 
-    Raises `ValueError` where the case has none of its modality.
+    Raises `ValueError` that says what is needed where there is none.
     """
-    for role in case.images:
-        if wanted.modality is None or ROLES[role].modality in (wanted.modality, "any"):
-            return role
-    held = ", ".join(case.images) or "none"
-    raise ValueError(f"{wanted.id} is measured in a {(wanted.modality or 'picture').upper()}; images here: {held}")
+    found, needs = [], []
+    for view in wanted.views:
+        images = [role for role in case.images if _fits(view, role)]
+        masks = next((roles for roles in view.masks if all(role in case.masks for role in roles)), None)
+        if images and masks is not None:
+            found.append((view, images[0], masks))
+        elif images:
+            least = [roles for roles in view.masks if not any({*other} < {*roles} for other in view.masks)]
+            needed = ", or ".join(" and ".join(roles) for roles in least)
+            here = ", ".join(case.masks) or "none (on the command line, --mask MASK says where its bones are)"
+            needs.append(f"{wanted.id} needs a mask of {needed}; masks here: {here}")
+    if found:
+        return found
+    if needs:
+        raise ValueError("; ".join(dict.fromkeys(needs)))
+    kinds = ", or ".join(view.role or " or ".join(view.modalities) for view in wanted.views)
+    raise ValueError(f"{wanted.id} is measured in images of {kinds}; images here: {', '.join(case.images) or 'none'}")
 
 
-def mask_roles(case: Case, wanted: Quantity) -> tuple[str, ...]:
-    """Return the roles of the masks that a quantity is measured with.
-
-    Raises `ValueError` where the case lacks them.
-    """
-    for roles in wanted.masks:
-        if all(role in case.masks for role in roles):
-            return roles
-    needed = ", or ".join(" and ".join(roles) for roles in wanted.masks)
-    raise ValueError(f"{wanted.id} needs a mask of {needed}; masks here: {', '.join(case.masks) or 'none'}")
+def _fits(view: View, role: str) -> bool:
+    if view.role:
+        return role == view.role
+    return ROLES[role].modality in (*view.modalities, "any")
 
 
-def case_of_file(path: Path, masks: Sequence[str], layout: str | None = None) -> Case:
-    """Return a CT and its masks as a case; a mask is told as `MASK` or `ROLE=MASK`.
+def case_of_file(
+    told_image: str, masks: Sequence[str] = (), layout: str | None = None, *, facts: Sequence[str] = ()
+) -> Case:
+    """Return an image, told as `FILE` or `ROLE=FILE`, and its masks, told as `MASK` or `ROLE=MASK`, as a case.
 
-    Without a role, its names tell it. A map of vertebral bodies that tells no levels takes them from one of whole
-    `vertebrae`. `layout` is for values that a file does not name.
-    Raises `ValueError` for files that cannot be read, masks that say nothing, and two masks of one role.
+    Without a role, a picture is a picture and anything else a CT, and a mask is what its names tell. A map of vertebral
+    bodies that tells no levels takes them from one of whole `vertebrae`. `layout` is for values that a file does not
+    name; `facts` are told as `NAME=VALUE`.
+    Raises `ValueError` for files that cannot be read, masks that say nothing, two masks of one role, and unknown facts.
     """
     found: dict[str, Image] = {}
     for told in masks:
@@ -209,9 +113,43 @@ def case_of_file(path: Path, masks: Sequence[str], layout: str | None = None) ->
                 f"this mask of {VERTEBRAL_BODY} tells no levels: add one of whole vertebrae as vertebrae=MASK"
             )
         found[BODIES] = bodies_by_level(bodies, found["vertebrae"])
-    found.pop("vertebrae", None)
-    image = image_source(path, "abdomen_ct")
-    return Case(id=path.name, patient=path.name, images=Images({"abdomen_ct": image}), masks=Images(found))
+    if (vertebrae := found.pop("vertebrae", None)) is not None and "bones" not in found:
+        found["bones"] = vertebrae  # which may name muscles and the aorta, by which a calibration is checked
+    role, equals, file = told_image.partition("=")
+    if not equals or role not in ROLES:
+        file = told_image
+        role = "picture" if Path(file).suffix.lower() in PICTURE_ENDINGS else "abdomen_ct"
+    table, groups = _facts(facts)
+    name = Path(file).name
+    return Case(
+        id=name, patient=name, images=Images({role: image_source(Path(file), role)}), masks=Images(found),
+        table=table, groups=groups,
+    )  # fmt: skip
+
+
+def _facts(told: Sequence[str]) -> tuple[dict[str, float | str], dict[str, str]]:
+    """Return values of table variables and acquisition facts, told as `NAME=VALUE`."""
+    known = {name for each in QUANTITIES.values() for name in each.facts} | {"contrast"}
+    table: dict[str, float | str] = {}
+    groups: dict[str, str] = {}
+    for each in told:
+        name, _, value = each.partition("=")
+        if name not in known or not value:
+            raise ValueError(f"a fact is told as NAME=VALUE, of {', '.join(sorted(known))}; got {each!r}")
+        if name in _SCAN_FACTS:
+            groups[name] = value
+        elif VARIABLES[name].categorical:
+            table[name] = value
+        else:
+            table[name] = _number(name, value)
+    return table, groups
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"{name} is a number; got {value!r}") from None
 
 
 def _mask(told: str, layout: str | None) -> tuple[str, Image]:
@@ -228,13 +166,13 @@ def _mask(told: str, layout: str | None) -> tuple[str, Image]:
     return role or role_of(mask), mask
 
 
-def pictured(case: Case, wanted: Sequence[Quantity]) -> tuple[Image, Image]:
-    """Return image and mask of a case that a picture of measured regions shows.
+def pictured(case: Case, wanted: Sequence[Quantity]) -> tuple[Image, Image | None]:
+    """Return image and mask of a case that a picture of measured regions shows; no mask where all of it was measured.
 
     Raises `ValueError` where the case has none.
     """
-    first = wanted[0]
-    return case.images[image_role(case, first)], case.masks[mask_roles(case, first)[0]]
+    (_, image, masks), *_ = views_of(case, wanted[0])
+    return case.images[image], case.masks[masks[0]] if masks else None
 
 
 def role_of(mask: Image) -> str:
@@ -251,23 +189,37 @@ def role_of(mask: Image) -> str:
 
 def _measured(case: Case, wanted: Quantity) -> list[Measured]:
     contrast = case.groups.get("contrast", "none")
+    facts = {name: value for name, value in {**case.table, **case.groups}.items() if name in wanted.facts}
+    found: list[Measured] = []
     try:
         if wanted.native and contrast != "none":
             raise ValueError(f"contrast ({contrast}) raises the {wanted.id} by an amount that is not known")
-        image, roles = case.images.source(image_role(case, wanted)), mask_roles(case, wanted)
-        masks = [case.masks.source(role) for role in roles]
-        settings = {"what": wanted.id, "roles": list(roles), "sources": sources_digest()}
-        kept: NDArray[Any] = remember(measured_bytes, image, *masks, settings=settings)
+        views = views_of(case, wanted)
     except ValueError as error:
         return [Missing(name=wanted.id, part="", abstain=Abstain(str(error)))]
-    return [_restored(told) for told in json.loads(np.asarray(kept).tobytes())]
+    for view, image, masks in views:
+        try:
+            contents = [case.images.source(image), *(case.masks.source(role) for role in masks)]
+            settings = {
+                "what": wanted.id, "view": wanted.views.index(view), "image": image, "masks": list(masks),
+                "facts": facts, "sources": sources_digest(),
+            }  # fmt: skip
+            kept: NDArray[Any] = remember(measured_bytes, *contents, settings=settings)
+        except ValueError as error:
+            found.append(Missing(name=wanted.id, part="", abstain=Abstain(str(error))))
+        else:
+            found += [_restored(told) for told in json.loads(np.asarray(kept).tobytes())]
+    return found
 
 
-def measured_bytes(image: Image, *masks: Image, what: str, roles: list[str], sources: str) -> NDArray[np.uint8]:
+def measured_bytes(*contents: Image, sources: str, **told: Any) -> NDArray[np.uint8]:
     """Return what was measured as JSON in bytes, which the cache can keep."""
     del sources
-    told = [each.to_json() for each in QUANTITIES[what].measure(image, dict(zip(roles, masks, strict=True)))]
-    return np.frombuffer(json.dumps(told).encode(), dtype=np.uint8).copy()
+    view = QUANTITIES[told["what"]].views[told["view"]]
+    image, *masks = contents
+    held = Held(images={told["image"]: image}, masks=dict(zip(told["masks"], masks, strict=True)), facts=told["facts"])
+    rows = [each.to_json() for each in view.measure(held)]
+    return np.frombuffer(json.dumps(rows).encode(), dtype=np.uint8).copy()
 
 
 def _restored(told: Row) -> Measured:
@@ -280,11 +232,11 @@ def _row(case: Case, what: str, each: Measured) -> Row:
     told = each.to_json()
     row = {"case": case.id, "what": what, **{name: told.get(name) for name in
            ("part", "name", "value", "uncertainty", "unit", "region")}}  # fmt: skip
-    return row | {"abstained": told.get("abstained", "")}
+    return row | {"sentence": told.get("sentence", ""), "abstained": told.get("abstained", "")}
 
 
 def short_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return rows as a screen has room for: without regions, and without the case where there is one."""
+    """Return rows as a screen has room for: without regions and sentences, and without the case where there is one."""
     several = len({row["case"] for row in rows}) > 1
     kept = ("what", "part", "name", "value", "uncertainty", "unit", "abstained")
     return [({"case": row["case"]} if several else {}) | {name: row[name] for name in kept} for row in rows]

@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from tests.measure.bodies import painted, spine
 from trabecula import measurement
 from trabecula.image_files import write_nifti
+from trabecula.measure import quantities
 
 BODIES, _ = spine(("L1", "L2", "L3"), (2.0, 1.5, 1.5), deformed={"L2": ("wedge", 0.4)})
 
@@ -56,8 +57,8 @@ def test_numbers_are_remembered_until_image_settings_or_code_change(run, study, 
     words = ("measure", study / "ct.nii.gz", "--mask", study / "bodies.nii.gz", "--json")
     _, first, _ = run(*words)
     computed = []
-    kept = measurement.measure_hounsfield
-    monkeypatch.setattr(measurement, "measure_hounsfield", lambda *given: computed.append(1) or kept(*given))
+    kept = quantities.measure_hounsfield
+    monkeypatch.setattr(quantities, "measure_hounsfield", lambda *given: computed.append(1) or kept(*given))
     assert run(*words)[1] == first
     assert not computed
     monkeypatch.setattr(measurement, "sources_digest", lambda: "another version")
@@ -102,13 +103,17 @@ def test_radiomics_of_each_part(run, study):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--what", "hounsfield"), "say with --mask MASK where its bones are"),
+        (("--what", "hounsfield"), "--mask MASK says where its bones are"),
         (("--what", "brightness", "--mask", "bodies.nii.gz"), "no quantity 'brightness'"),
         (("--mask", "nowhere.nii.gz"), "nowhere.nii.gz: there is no such file"),
         (("--mask", "ct.nii.gz"), "ct.nii.gz"),
         (("--mask", "empty.nii.gz"), "the mask is empty"),
         (("--mask", "small.nii.gz"), "resample the mask to the image"),
-        (("--mask", "bodies.nii.gz", "--what", "density"), "density needs a mask of vertebral_bodies and"),
+        (("--mask", "bodies.nii.gz", "--what", "density"), "no 3 cm3 of fat could be found near the bones"),
+        (("--mask", "bodies.nii.gz", "--what", "areal"), "areal is measured in images of hip_dxa, or spine_dxa"),
+        (("--mask", "bodies.nii.gz", "--what", "muscle"), "muscle needs a mask of psoas and vertebral_bodies"),
+        (("--mask", "bodies.nii.gz", "--fact", "colour=red"), "a fact is told as NAME=VALUE"),
+        (("--mask", "bodies.nii.gz", "--fact", "age_years=old"), "age_years is a number"),
         (("--mask", "bodies.nii.gz", "--json", "--csv"), "choose one"),
         (("--mask", "bodies.nii.gz", "--mask", "bodies.nii.gz"), "two masks are vertebral_bodies"),
         (("--mask", "nameless.nii.gz"), "have no names: say which layout"),
@@ -135,3 +140,39 @@ def test_a_mask_without_names_takes_a_layout(run, study):
     )
     assert code == 0, err
     assert {row["part"] for row in json.loads(out)} == {"L1", "L2", "L3"}
+
+
+def test_every_quantity_is_in_the_help(run):
+    _, out, _ = run("measure", "--help")
+    for word in quantities.QUANTITIES:
+        assert word in out
+
+
+def test_texture_of_a_picture_needs_no_mask(run, study):
+    values = np.random.default_rng(0).integers(0, 255, (80, 90), dtype=np.uint8)
+    Picture.fromarray(values).save(study / "film.png")
+    code, out, err = run("measure", study / "film.png", "--what", "texture", "--json", "--picture", study / "whole.png")
+    assert code == 0, err
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert rows["k_means_share_1"]["value"] == pytest.approx(1 / 3, abs=0.05)
+    assert "gabor_energy_8px_0deg" in rows  # a PNG says no spacing
+    assert (study / "whole.png").exists()
+
+
+def test_a_map_told_by_its_role_has_t_scores_with_the_facts_told(run, study):
+    from tests.measure.test_quantities import hip
+
+    images, masks = hip(0.55)
+    write_nifti(images["hip_dxa"], study / "map.nii.gz")
+    write_nifti(masks["hip_regions"], study / "regions.nii.gz")
+    words = ("measure", f"hip_dxa={study / 'map.nii.gz'}", "--mask", f"hip_regions={study / 'regions.nii.gz'}",
+             "--what", "areal,interpretation", "--fact", "sex=female", "--fact", "age_years=70")  # fmt: skip
+    code, out, err = run(*words, "--picture", study / "hip.png")
+    assert code == 0, err
+    assert "Lowest T-score -2.6" in out
+    pixels = np.asarray(Picture.open(study / "hip.png").convert("RGB")).astype(int)
+    for ink in ((255, 209, 102), (76, 201, 240), (255, 77, 109), (128, 237, 153)):
+        assert (np.abs(pixels - ink).sum(axis=-1) < 30).sum() > 50
+    _, unknown, _ = run(*words[:-4], "--json")
+    (class_,) = (row for row in json.loads(unknown) if row["name"] == "who_class_dxa")
+    assert "the sex is not known" in class_["abstained"]

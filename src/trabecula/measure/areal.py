@@ -12,7 +12,11 @@ from trabecula.measure.number import Measured, Number, of_parts, same_place
 if TYPE_CHECKING:
     from trabecula.image import Image
 
-_LUMBAR = ("L1", "L2", "L3", "L4")
+_TOGETHER = {
+    "L1-L4": (("L1", "L2", "L3", "L4"), ()),
+    "total hip": (("femoral neck", "trochanter", "intertrochanteric"), ("Ward's triangle",)),
+}
+"""Regions that are several together: those that must be there, and those that belong to it where they are."""
 _FEWEST = 30  # pixels beside the bone, and of a region
 
 
@@ -64,9 +68,9 @@ def solved_bmd(low: Image, high: Image, *, beams: Beams, beside: Image) -> Image
 
 
 def measure_areal(bmd: Image, mask: Image) -> list[Measured]:
-    """Return areal BMD, area and mineral content of every part of a mask; L1 to L4 together where all are there.
+    """Return areal BMD, area and mineral content of every part of a mask; L1 to L4 and total hip where all is there.
 
-    Areal BMD of several vertebrae is all their mineral over all their area. Raises `ValueError` for a map that is not
+    Areal BMD of several parts is all their mineral over all their area. Raises `ValueError` for a map that is not
     in g/cm2 or has no spacing, and a mask of another place or without names.
     """
     if bmd.unit != "g/cm2":
@@ -80,8 +84,9 @@ def measure_areal(bmd: Image, mask: Image) -> list[Measured]:
     parts: dict[str, list[int]] = {}
     for value, name in mask.names.items():
         parts.setdefault(name, []).append(value)
-    if set(_LUMBAR) <= set(parts):
-        parts["L1-L4"] = [value for level in _LUMBAR for value in parts[level]]
+    for name, (needed, more) in _TOGETHER.items():
+        if set(needed) <= set(parts) and name not in parts:
+            parts[name] = [value for each in (*needed, *more) for value in parts.get(each, [])]
 
     def of(part: str) -> list[Number]:
         values = bmd.voxels[np.isin(mask.voxels, parts[part])].astype(np.float64)

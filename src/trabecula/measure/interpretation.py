@@ -8,12 +8,14 @@ clinical assessment, and none is not "normal".
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from trabecula.measure.number import Number
+from trabecula.measure.number import Measured, Missing, Number
+from trabecula.prediction import Abstain
 from trabecula.reference import REFERENCES, t_score, who_class
 
 if TYPE_CHECKING:
@@ -21,9 +23,14 @@ if TYPE_CHECKING:
 
     from trabecula.reference import Sex
 
+Facts: TypeAlias = Mapping[str, float | str]
+"""What is known of patient and scan, by the names of table variables and acquisition facts."""
+
 _SITES = {"femoral neck": "femoral_neck", "neck": "femoral_neck", "total hip": "total_hip"}
 _VERTEBRAE = ("T12", "L1", "L2", "L3", "L4")
 _RULE_KVP = 120.0
+_CLASSES = ("normal", "osteopenia", "osteoporosis")
+_SIDES = ("above", "between", "low")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +164,80 @@ def qct_finding(densities: Sequence[Number]) -> Finding:
     number = Number(name=name, value=mean, unit="mg/cm3", part=levels, region=f"mean of {levels}")
     sentence = f"Mean {name} of {levels} is {mean:.0f} mg/cm3: {found} by quantitative CT ({low.source}); no T-score."
     return Finding(number=number, found=found, sentence=sentence)
+
+
+def interpreted_areal(areal: Sequence[Measured], facts: Facts) -> list[Measured]:
+    """Return T-scores of femoral neck and total hip, the WHO class of the lowest, and why there is no Z-score.
+
+    What needs a fact that is not among `facts` (`sex`, `age_years`, `postmenopausal`) abstains and names it.
+    """
+    hip = [each for each in areal if isinstance(each, Number) and each.name == "bmd_g_cm2" and _is_hip(each.part)]
+    if not hip:
+        return [_missing("t_score", "", "a T-score is that of the femoral neck or the total hip; neither was measured")]
+    sex = _sex(facts)
+    found: list[Measured] = []
+    for each in hip:
+        try:
+            found.append(hip_t_score(each, sex=sex))  # type: ignore[arg-type]  # an unknown sex is refused
+        except ValueError as error:
+            found.append(_missing("t_score", each.part, str(error)))
+        found.append(
+            _missing("z_score", each.part, "no reference by age could be read at its source: give one in Python")
+        )
+    scores = [each for each in found if isinstance(each, Number)]
+    try:
+        if sex is None or "age_years" not in facts:
+            raise ValueError(f"the {'sex' if sex is None else 'age'} is not known, and the class depends on it")
+        menopause = {"0": False, "1": True}.get(str(facts.get("postmenopausal", "")).removesuffix(".0"))
+        class_ = who_finding(scores, sex=sex, age_years=float(facts["age_years"]), postmenopausal=menopause)
+    except ValueError as error:
+        return [*found, _missing("who_class_dxa", "", str(error))]
+    return [*found, _graded(class_, "who_class_dxa", _CLASSES)]
+
+
+def interpreted_hounsfield(means: Sequence[Measured], facts: Facts) -> list[Measured]:
+    """Return on which side of the published cuts L1 lies: 0 above, 1 between, 2 low.
+
+    Abstains where `kvp` or `contrast` is not among `facts`.
+    """
+    l1 = [each for each in means if isinstance(each, Number) and (each.part, each.name) == ("L1", "mean_hu_ellipse")]
+    if not l1:
+        return [_missing("l1_hu_class", "L1", "the mean HU of L1 was not measured, and there are cuts for no other")]
+    kvp = float(facts["kvp"]) if "kvp" in facts else None
+    contrast = str(facts["contrast"]) if "contrast" in facts else None
+    try:
+        return [_graded(hounsfield_finding(l1[0], kvp=kvp, contrast=contrast), "l1_hu_class", _SIDES)]
+    except ValueError as error:
+        return [_missing("l1_hu_class", "L1", str(error))]
+
+
+def interpreted_density(densities: Sequence[Measured]) -> list[Measured]:
+    """Return the class of the mean trabecular density: 0 normal, 1 osteopenia, 2 osteoporosis; never a T-score."""
+    told = [each for each in densities if isinstance(each, Number) and each.part in _VERTEBRAE]
+    try:
+        return [_graded(qct_finding(told), "qct_class", _CLASSES)]
+    except ValueError as error:
+        return [_missing("qct_class", "", str(error))]
+
+
+def _graded(finding: Finding, name: str, grades: tuple[str, ...]) -> Number:
+    return Number(
+        name=name, value=grades.index(finding.found), unit="1", part=finding.number.part,
+        region=finding.number.region, sentence=finding.sentence,
+    )  # fmt: skip
+
+
+def _missing(name: str, part: str, reason: str) -> Missing:
+    return Missing(name=name, part=part, abstain=Abstain(reason))
+
+
+def _sex(facts: Facts) -> Sex | None:
+    sex = facts.get("sex")
+    return "female" if sex == "female" else "male" if sex == "male" else None
+
+
+def _is_hip(part: str) -> bool:
+    return _site(part) in _SITES
 
 
 def _site(part: str) -> str:

@@ -31,6 +31,8 @@ class Number:
     """Where in it, in mm, in words."""
     uncertainty: float | None = None
     """Half the width of a 95 % interval, in the same unit."""
+    sentence: str = ""
+    """What it means by a published rule, with its source."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", float(self.value))
@@ -45,7 +47,7 @@ class Number:
         """Return plain JSON."""
         return {
             "part": self.part, "name": self.name, "value": self.value, "unit": self.unit,
-            "uncertainty": self.uncertainty, "region": self.region,
+            "uncertainty": self.uncertainty, "region": self.region, "sentence": self.sentence,
         }  # fmt: skip
 
     def __str__(self) -> str:

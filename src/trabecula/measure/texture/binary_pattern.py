@@ -49,7 +49,10 @@ def pattern_shares(patch: Patch, *, radius: float = 1.0, points: int = 8) -> Flo
 
 def _circle(points: int, radius: tuple[float, float]) -> list[tuple[float, float]]:
     if points < 4 or min(radius) < 1:
-        raise ValueError(f"a circle has 4 or more points and a radius of a pixel or more; got {points} and {radius}")
+        across = " x ".join(f"{each:.2g}" for each in radius)
+        raise ValueError(
+            f"a circle has 4 or more points and a radius of a pixel or more; got {points} and {across} pixels"
+        )
     angles = 2 * np.pi * np.arange(points) / points
     return [(round(-radius[0] * np.sin(a), 9), round(radius[1] * np.cos(a), 9)) for a in angles]
 

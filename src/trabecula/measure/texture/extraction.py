@@ -114,6 +114,8 @@ def _pairs(patch: Patch, lengths: Lengths) -> list[tuple[str, float, str]]:
     levels = np.zeros(patch.values.shape, dtype=np.int64)
     levels[patch.inside] = fixed_count(patch.region, _LEVELS)
     down, right = (round(lengths.distance / size) for size in patch.pixel)
+    if min(down, right) < 1:
+        raise ValueError(f"pairs {lengths.distance:g} {lengths.unit} apart lie in one pixel: tell a longer distance")
     features = co_occurrences(levels, _LEVELS, distance=(down, right))
     return [(name, value, "1") for name, value in features.items() if np.isfinite(value)]
 
