@@ -1,6 +1,9 @@
 """Speed and memory of the library, printed as a table. Ratios side by side in one run; never a timed test.
 
-`make bench`. Medians of several runs; a machine that does other things at the same time shows in the spread.
+`make bench`. Medians of several runs; a machine that does other things at the same time shows in the spread. What
+measurements are compared with lives in environments of its own, `.oracles/pyradiomics`, `.oracles/mirp` and
+`.oracles/scikit-fem` (or in the folder that TRABECULA_ORACLES names); an oracle that is not there is skipped and said
+to be. `bench/oracle_*.py` say how to make them.
 """
 
 from __future__ import annotations
@@ -109,6 +112,47 @@ def bootstrap(n: int = 1000, draws: int = 2000) -> tuple[float, float]:
     return ours, (time.perf_counter() - start) * 20
 
 
+def measured_twice() -> tuple[float, float]:
+    """Seconds to measure HU and radiomics of two vertebrae the first and the second time."""
+    from trabecula.case import Case, Images
+    from trabecula.image import Image
+    from trabecula.measurement import measure_cases
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    from radiomics import vertebra
+
+    hu, inside = vertebra()
+    spacing = (1.0, 1.0, 1.0)
+    labels = np.concatenate([inside, 2 * inside]).astype(np.uint8)
+    ct = Image(voxels=np.concatenate([hu, hu]), unit="HU", spacing=spacing)
+    bodies = Image(voxels=labels, unit="label", spacing=spacing, names={1: "femur", 2: "hip"})
+    case = Case(id="a", patient="a", images=Images({"lumbar_ct": ct}), masks=Images({"bones": bodies}))
+    seconds = []
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["TRABECULA_CACHE"] = str(Path(place) / "cache")
+        for _ in range(2):
+            start = time.perf_counter()
+            measure_cases([case], ["hounsfield", "radiomics"])
+            seconds.append(time.perf_counter() - start)
+    return seconds[0], seconds[1]
+
+
+def measurements() -> None:
+    """Print the tables of radiomics and finite elements, each beside its oracles where they are."""
+    root = Path(__file__).parent
+    folder = Path(os.environ.get("TRABECULA_ORACLES", root.parent / ".oracles"))
+    for script, oracles in (("radiomics.py", ("pyradiomics", "mirp")), ("elements.py", ("scikit-fem",))):
+        print(flush=True)
+        command = [sys.executable, str(root / script)]
+        for oracle in oracles:
+            if (python := folder / oracle / "bin" / "python").exists():
+                command += [f"--{oracle}", str(python)]
+            else:
+                print(f"{oracle} is skipped: there is no {python}")
+        sys.stdout.flush()
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+
+
 def main() -> None:
     """Print the table."""
     print(f"{'what':<46}{'median':>10}{'lowest':>10}{'highest':>10}  note")
@@ -124,7 +168,11 @@ def main() -> None:
     ours, loop = bootstrap()
     print(f"{'2,000 bootstraps of AUC, n = 1,000':<46}{ours:>9.3f}s")
     print(f"{'the same, loop over scikit-learn':<46}{loop:>9.3f}s{'':>20}  ratio {loop / ours:.0f}")
+    first, second = measured_twice()
+    print(f"{'HU and radiomics of two vertebrae, first time':<46}{first:>9.3f}s")
+    print(f"{'the same, second time':<46}{second:>9.3f}s{'':>20}  {first / second:.0f} times faster")
     print(f"peak of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    measurements()
 
 
 if __name__ == "__main__":
