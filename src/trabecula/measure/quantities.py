@@ -208,8 +208,10 @@ def _cases(fall: list[Number], stance: list[Number]) -> list[Number]:
 def _means_of_volume(held: Held) -> list[Measured]:
     """Return what HU and density of vertebrae mean by published cuts."""
     found = interpreted_hounsfield(_hounsfield_of_ellipses(held), held.facts)
-    if held.facts.get("contrast", "none") != "none":
-        return [*found, _refused("qct_class", f"contrast ({held.facts['contrast']}) raises the density")]
+    contrast = held.facts.get("contrast")
+    if contrast != "none":
+        why = "is not known, and the density depends on it" if contrast is None else f"({contrast}) raises the density"
+        return [*found, _refused("qct_class", f"the contrast {why}")]
     try:
         return [*found, *interpreted_density(_density(held))]
     except ValueError as error:
