@@ -263,3 +263,16 @@ def test_a_digest_is_read_once_and_renewed_with_the_file(tmp_path, monkeypatch):
         cache.file_digest(tmp_path / "gone")
     with pytest.raises(ValueError, match="cannot be read"):
         cache.file_digest(tmp_path)
+
+
+def wide_row(image):
+    calls.append(image.digest)
+    return np.zeros(1, dtype=[(f"wavelet-LLH_glrlm_ShortRunLowGrayLevelEmphasis {n}", np.float64) for n in range(851)])
+
+
+def test_a_row_of_many_named_numbers_is_remembered():
+    """Its header has 50 kB, of which numpy reads 10 unless it is told otherwise: it was computed each time."""
+    for _ in range(2):
+        row = cache.remember(wide_row, image())
+    assert len(row.dtype.names) == 851
+    assert len(calls) == 1

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHARE_BETWEEN_SWEEPS = 0.05  # of the limit, written by one process before it looks at the folder's size
+_HEADER = 1_000_000  # bytes; a row of 851 named features has 50,000, where numpy reads 10,000 by itself
 _written = 0
 
 
@@ -67,7 +68,7 @@ def remember(
     name = key(function, tuple(content.digest for content in contents), settings)
     path = room / "arrays" / name[:2] / f"{name}.npy"
     try:
-        kept: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        kept: NDArray[Any] = np.lib.format.open_memmap(path, mode="r", max_header_size=_HEADER)
     except (OSError, ValueError, EOFError):
         value = _computed(function, contents, settings)
         _keep(path, value)

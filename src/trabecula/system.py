@@ -81,6 +81,8 @@ class Evidence:
     numbers: Mapping[str, float] = field(default_factory=dict)
     """By name of an input: its share in the answer, in the unit that `method` states."""
     method: str = ""
+    figure: str = ""
+    """An SVG that shows it, for systems that have one, such as a nomogram with the patient on it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trabecula.measure.hounsfield import FEWEST, METAL_HU, Ellipse, find_place
-from trabecula.measure.masks import is_level, named_mask, part_mask, plain_name
+from trabecula.measure.masks import is_level, named_mask, plain_name
 from trabecula.measure.number import same_place
 from trabecula.measure.vertebral_frame import body_clouds
 
@@ -36,58 +37,56 @@ def attenuation(image: Image, mask: Image, *, drawn: bool, slices: int, sources:
         raise ValueError(f"this image is in {image.unit!r}, not in HU: attenuation is read in a CT")
     same_place(image, mask)
     means = np.full(len(PLACES), np.nan)
-    for place, inside in counted(mask, drawn=drawn, slices=slices).items():
-        values = image.voxels[inside].astype(np.float64)
+    for place, where in counted(mask, drawn=drawn, slices=slices).items():
+        values = image.voxels[tuple(where.T)].astype(np.float64)
         if values.max() < METAL_HU:
-            layers = np.argwhere(inside) @ mask.affine[2, :3] if slices else np.zeros(len(values))
-            heights = np.round(layers / _thickness(mask)) if slices else layers
-            means[PLACES.index(place)] = np.mean([values[heights == height].mean() for height in np.unique(heights)])
+            slice_ = np.round(where @ mask.affine[2, :3] / _thickness(mask)) if slices else np.zeros(len(where))
+            means[PLACES.index(place)] = np.mean([values[slice_ == each].mean() for each in np.unique(slice_)])
     return means
 
 
-def counted(mask: Image, *, drawn: bool, slices: int) -> dict[str, NDArray[np.bool_]]:
-    """Return the voxels `[k, j, i]` that are counted, by place; a vertebra that has too few of them is left out.
+def counted(mask: Image, *, drawn: bool, slices: int) -> dict[str, NDArray[np.intp]]:
+    """Return the voxels `[n, (k, j, i)]` that are counted, by place; a vertebra with too few of them is left out.
 
     Raises `ValueError` as `attenuation` for the mask.
     """
     mask = _named(mask)
-    clouds = None if drawn else body_clouds(mask)
-    found = {}
-    for place in filter(PLACES.__contains__, map(plain_name, mask.names.values())):
-        try:
-            inside = (
-                part_mask(mask, place).voxels > 0 if drawn else find_place(mask, place, _TALL, clouds=clouds).inside
-            )
-        except ValueError:
-            continue
-        inside = _three_slices(mask, inside) if slices else inside
-        if inside.sum() >= FEWEST:
-            found[place] = inside
-    return found
-
-
-def _drawn(mask: Image, place: str) -> NDArray[np.bool_]:
-    return part_mask(mask, place).voxels > 0
+    regions = _as_drawn(mask) if drawn else _ellipses(mask)
+    kept = {place: _three_slices(mask, where) if slices else where for place, where in regions.items()}
+    return {place: where for place, where in kept.items() if len(where) >= FEWEST}
 
 
 def _named(mask: Image) -> Image:
     """Return a label map with names of levels; the only value of a mask without names is `region`."""
-    values = set(np.unique(mask.voxels).tolist()) - {0}
-    if len(values) == 1 and not any(is_level(plain_name(name)) for name in mask.names.values()):
-        return named_mask(mask, {int(next(iter(values))): PLACES[-1]})
+    if not any(is_level(plain_name(name)) for name in mask.names.values()):
+        values = set(np.unique(mask.voxels).tolist()) - {0}
+        if len(values) == 1:
+            return named_mask(mask, {int(next(iter(values))): PLACES[-1]})
     return named_mask(mask)
 
 
-def _three_slices(mask: Image, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _as_drawn(mask: Image) -> dict[str, NDArray[np.intp]]:
+    where = np.argwhere(mask.voxels)
+    values = mask.voxels[tuple(where.T)]
+    return {name: where[values == value] for value, name in mask.names.items() if name in PLACES}
+
+
+def _ellipses(mask: Image) -> dict[str, NDArray[np.intp]]:
+    """Return an ellipse in each body that has room for one."""
+    clouds, found = body_clouds(mask), {}
+    for level in filter(PLACES.__contains__, mask.names.values()):
+        with suppress(ValueError):
+            found[level] = np.argwhere(find_place(mask, level, _TALL, clouds=clouds).inside)
+    return found
+
+
+def _three_slices(mask: Image, where: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return what of a region lies in three axial slices, each as thick as the voxels are."""
-    index = np.argwhere(inside)
-    z = index @ mask.affine[2, :3]
-    near = np.zeros(len(index), dtype=bool)
-    for height in np.percentile(z, _HEIGHTS, method="nearest"):
+    z = where @ mask.affine[2, :3]
+    near = np.zeros(len(where), dtype=bool)
+    for height in np.percentile(z, _HEIGHTS, method="nearest") if len(z) else ():
         near |= np.abs(z - height) < _thickness(mask) / 2 + _ROUNDING_MM
-    kept = np.zeros_like(inside)
-    kept[tuple(index[near].T)] = True
-    return kept
+    return where[near]
 
 
 def _thickness(mask: Image) -> float:

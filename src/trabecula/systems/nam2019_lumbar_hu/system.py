@@ -115,8 +115,11 @@ class LumbarAttenuation(System):
         role = _mask_role(case)
         if role is None:
             return {}
-        places = counted(case.masks[role], drawn=role == _DRAWN, slices=self.slices).values()
-        return {_CT: np.any(list(places), axis=0).astype(np.float32)}
+        mask = case.masks[role]
+        heat = np.zeros(mask.shape, dtype=np.float32)
+        for where in counted(mask, drawn=role == _DRAWN, slices=self.slices).values():
+            heat[tuple(where.T)] = 1
+        return {_CT: heat}
 
     def _read(self, case: Case) -> Read | Abstain:
         """Return the vertebrae of a case, from its CT where it has one; else the mean HU of its table."""
