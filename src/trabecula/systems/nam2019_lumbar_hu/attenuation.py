@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 PLACES = ("L1", "L2", "L3", "L4", "L5", "region")
 """Vertebrae that are read, and one region whose vertebra nobody named."""
 _TALL = Ellipse(height_mm=40.0)  # as far up and down as the endplates allow
-_HEIGHTS = (5, 50, 95)  # percentiles: below the upper endplate, in the middle, above the lower
-_ROUNDING_MM = 1e-6
 
 
 def attenuation(image: Image, mask: Image, *, drawn: bool, slices: int, sources: str = "") -> NDArray[np.float64]:
@@ -40,8 +38,8 @@ def attenuation(image: Image, mask: Image, *, drawn: bool, slices: int, sources:
     for place, where in counted(mask, drawn=drawn, slices=slices).items():
         values = image.voxels[tuple(where.T)].astype(np.float64)
         if values.max() < METAL_HU:
-            slice_ = np.round(where @ mask.affine[2, :3] / _thickness(mask)) if slices else np.zeros(len(where))
-            means[PLACES.index(place)] = np.mean([values[slice_ == each].mean() for each in np.unique(slice_)])
+            layer = _layers(mask, where) if slices else np.zeros(len(where), dtype=np.intp)
+            means[PLACES.index(place)] = np.mean([values[layer == each].mean() for each in np.unique(layer)])
     return means
 
 
@@ -81,14 +79,19 @@ def _ellipses(mask: Image) -> dict[str, NDArray[np.intp]]:
 
 
 def _three_slices(mask: Image, where: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return what of a region lies in three axial slices, each as thick as the voxels are."""
+    """Return what of a region lies in its lowest, middle and highest axial slice.
+
+    Of a tilted vertebra the outermost slices cut a corner: only those count that hold half of what the fullest holds.
+    """
+    if not len(where):
+        return where
+    layer = _layers(mask, where)
+    filled = np.bincount(layer)
+    whole = np.flatnonzero(filled >= filled.max() / 2)
+    return where[np.isin(layer, (whole[0], whole[len(whole) // 2], whole[-1]))]
+
+
+def _layers(mask: Image, where: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the axial slice of each voxel, from 0 at the feet."""
     z = where @ mask.affine[2, :3]
-    near = np.zeros(len(where), dtype=bool)
-    for height in np.percentile(z, _HEIGHTS, method="nearest") if len(z) else ():
-        near |= np.abs(z - height) < _thickness(mask) / 2 + _ROUNDING_MM
-    return where[near]
-
-
-def _thickness(mask: Image) -> float:
-    """Return the step in mm along the patient from one voxel to the next."""
-    return float(np.abs(mask.affine[2, :3]).max())
+    return np.asarray(np.rint((z - z.min()) / np.abs(mask.affine[2, :3]).max()), dtype=np.intp)

@@ -234,6 +234,11 @@ class RadScoreNomogram(System):
         constant = float(last.intercept_[0] - weights @ state.arrays["centre"])
         return Nomogram(event=self.headline.grades[1], constant=constant, scales=scales)
 
+    def rad_score(self, state: State, case: Case) -> float:
+        """Return the rad-score of a case; NaN where it cannot be measured or the model has none."""
+        values = self._values(state.facts, case)
+        return np.nan if isinstance(values, Abstain) else values.get(_RAD, np.nan)
+
     def _values(self, facts: Json, case: Case) -> dict[str, float] | Abstain:
         """Return the rad-score and the clinical values of a case, as far as the model has them."""
         row = self._measured(case)
