@@ -109,7 +109,7 @@ def test_three_slices_are_below_the_top_in_the_middle_and_above_the_bottom():
 
 
 def test_a_slice_that_cuts_a_corner_of_a_tilted_vertebra_does_not_count():
-    image, mask = spine()
+    _, mask = spine()
     voxels = np.array(mask.voxels)
     voxels[4, 6:9, 6:14] = 4  # 24 voxels below a region of 64 a slice
     found = counted(mask.with_voxels(voxels), drawn=True, slices=3)

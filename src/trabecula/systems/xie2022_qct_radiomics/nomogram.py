@@ -168,7 +168,7 @@ def nice(low: float, high: float, *, count: int = 6) -> list[float]:
     if not high > low:
         return [low]
     rough = (high - low) / count
-    scale = 10.0 ** np.floor(np.log10(rough))
+    scale = 10.0 ** int(np.floor(np.log10(rough)))
     step = scale * next(each for each in (1, 2, 5, 10) if each * scale >= rough * (1 - 1e-9))
     first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
     return [round(n * step, 10) for n in range(first, last + 1)]

@@ -123,7 +123,9 @@ class RadScoreNomogram(System):
         spread = np.where(spread > 0, spread, 1.0)
         last = LogisticRegression(C=self.strength, max_iter=5000).fit((x - centre) / spread, grades)
         facts["range"] = [[float(low), float(high)] for low, high in zip(x.min(axis=0), x.max(axis=0), strict=True)]
-        return State(facts=facts, arrays={"centre": centre, "spread": spread}, estimators={"logistic": last})
+        facts["grades"] = [int(grade) for grade in last.classes_]
+        weights = {"weights": last.coef_, "constants": last.intercept_}
+        return State(facts=facts, arrays={"centre": centre, "spread": spread, **weights})
 
     def _rad_score(
         self, cases: Sequence[Case], rows: Sequence[Mapping[str, float]], grades: NDArray[np.intp], run: Run
@@ -197,9 +199,7 @@ class RadScoreNomogram(System):
         answers: list[Any] = list(rows)
         if usable:
             x = np.array([list(rows[place].values()) for place in usable])  # type: ignore[union-attr]
-            last = state.estimators["logistic"]
-            p = last.predict_proba((x - state.arrays["centre"]) / state.arrays["spread"])
-            told = predictions(self.headline, p, [int(grade) for grade in last.classes_])
+            told = predictions(self.headline, _probabilities(x, state.arrays), state.facts["grades"])
             for place, answer in zip(usable, told, strict=True):
                 answers[place] = answer
         return [{self.headline.id: answer} for answer in answers]
@@ -222,16 +222,15 @@ class RadScoreNomogram(System):
 
     def nomogram(self, state: State) -> Nomogram | None:
         """Return the fitted model as a nomogram; none for a target with more than two grades."""
-        last = state.estimators["logistic"]
         if len(self.headline.grades) != 2:
             return None
         names = [*(_RAD for _ in state.facts["rad"]), *(each["name"] for each in state.facts["clinical"])]
-        weights = last.coef_[0] / state.arrays["spread"]
+        weights = state.arrays["weights"][0] / state.arrays["spread"]
         scales = tuple(
             Scale(name=name, title=_title(name), weight=float(weight), low=low, high=high)
             for name, weight, (low, high) in zip(names, weights, state.facts["range"], strict=True)
         )
-        constant = float(last.intercept_[0] - weights @ state.arrays["centre"])
+        constant = float(state.arrays["constants"][0] - weights @ state.arrays["centre"])
         return Nomogram(event=self.headline.grades[1], constant=constant, scales=scales)
 
     def rad_score(self, state: State, case: Case) -> float:
@@ -259,9 +258,8 @@ class RadScoreNomogram(System):
         names = self.inputs().table
         missing = [name for name in names if name not in case.table]
         if len(missing) > self.missing_allowed:
-            return Abstain(
-                f"{len(missing)} clinical values are missing, {self.missing_allowed} may be: {missing[0]}, ..."
-            )
+            told = ", ".join(missing[: self.missing_allowed + 1])
+            return Abstain(f"more than {self.missing_allowed} clinical values are missing: {told}")
         if self.model == "clinical":
             return {}
         role = next((role for role in (_DRAWN, _BODIES) if role in case.masks), None)
@@ -282,6 +280,15 @@ class RadScoreNomogram(System):
         if role is None or self.model == "clinical":
             return {}
         return {_CT: cancellous(case.masks[role], **self._region(role)).voxels.astype(np.float32)}
+
+
+def _probabilities(x: Floats, arrays: Mapping[str, Floats]) -> Floats:
+    """Return the probability of each grade `[n, grades]`: logistic for two, a softmax for more."""
+    odds = (x - arrays["centre"]) / arrays["spread"] @ arrays["weights"].T + arrays["constants"]
+    if odds.shape[1] == 1:
+        odds = np.column_stack([np.zeros(len(odds)), odds])
+    shares = np.exp(odds - odds.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def _filled(cases: Sequence[Case], columns: Sequence[Mapping[str, Any]]) -> Floats:
