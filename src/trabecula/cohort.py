@@ -110,13 +110,26 @@ def open_cohort(
     return _from_classes(path, target) or _from_dicom(path)
 
 
-def cohort_for(required: Sequence[str], targets: Sequence[str]) -> str:
-    """Return the one phantom cohort that offers every required input and target (`--cohort auto`).
+def cohort_settings(id_: str) -> Mapping[str, Any]:
+    """Return the settings of a phantom cohort and their usual values.
+
+    Raises `KeyError` for an unknown id and `ValueError` for a public set.
+    """
+    if not cohort_card(id_).made:
+        raise ValueError(f"{id_} is a public set: nothing about it can be set. `trabecula cohorts` lists the phantoms")
+    settings: Mapping[str, Any] = importlib.import_module(f"trabecula.cohorts.{id_}.cohort").SETTINGS
+    return settings
+
+
+def cohort_for(required: Sequence[str], targets: Sequence[str], optional: Sequence[str] = ()) -> str:
+    """Return the phantom cohort with every required input and target (`--cohort auto`), and most of the optional.
 
     Raises `LookupError` that lists the candidates when there are several or none.
     """
     made = [cohort_card(id_) for id_ in cohort_ids() if cohort_card(id_).made]
-    fitting = [card.id for card in made if set(required) <= _offered(card) and set(targets) <= set(card.targets)]
+    able = [card for card in made if set(required) <= _offered(card) and set(targets) <= set(card.targets)]
+    extra = {card.id: len(set(optional) & _offered(card)) for card in able}
+    fitting = [id_ for id_, count in extra.items() if count == max(extra.values())]
     if len(fitting) != 1:
         which = f"several do: {', '.join(fitting)}" if fitting else f"none of {', '.join(c.id for c in made)} does"
         raise LookupError(f"auto looks for the phantom cohort with {list(required)} and {list(targets)}; {which}")
@@ -147,7 +160,7 @@ def fitted_to(cases: Sequence[Case], inputs: InputsDeclared) -> list[Case]:
 
 def _made(card: CohortCard, *, n: int | None, seed: int, settings: Mapping[str, Any], progress: Progress) -> Cohort:
     module = importlib.import_module(f"trabecula.cohorts.{card.id}.cohort")
-    usual: Mapping[str, Any] = module.SETTINGS
+    usual = cohort_settings(card.id)
     for name in settings:
         if name not in usual:
             raise KeyError(unknown(f"setting of {card.id}", name, usual))
