@@ -73,7 +73,7 @@ class RadScoreNomogram(System):
     folds: int = guess(10, "not told; glmnet's own")
     penalties: int = guess(100, "not told; glmnet's own number of lambdas")
     least_penalty: float = guess(0.01, "share of the highest; not told")
-    rule: Literal["min", "1se"] = guess(
+    rule: Literal["1se", "min"] = guess(
         "min", "which lambda: of the lowest loss, or the sparsest within one error of it"
     )
     bin_width: float = guess(25.0, "PyRadiomics's own; the paper's supplement was not found")
