@@ -63,7 +63,7 @@ def _dense(number: int) -> float:
 
 
 def _equation(mask: Image) -> None:
-    """Mineral is found within 2 %, whatever the soft tissue."""
+    """Assert that mineral is found within 2 %, whatever the soft tissue."""
     bone = mask.voxels[0] > 0
     for tissue in (1.0, 2.0):
         low, high = _beams(bone, 0.9, tissue)
@@ -72,15 +72,13 @@ def _equation(mask: Image) -> None:
 
 
 def _denoising(mask: Image) -> None:
-    """Noise goes, edges stay."""
+    """Assert that noise goes and edges stay."""
     clean = (mask.voxels[0] > 0).astype(np.float64)
     noisy = clean + np.random.default_rng(0).normal(0, 0.05, clean.shape)
     smooth = non_local_means(noisy, patch=5, reach=4, strength=0.8)
     assert noise_sd(smooth) < 0.5 * noise_sd(noisy), "non-local means take noise away"
     blurred = gaussian_filter(noisy, 1.5)
-    assert np.abs(smooth - clean).mean() < 0.6 * np.abs(blurred - clean).mean(), (
-        "and keep edges, which blurring does not"
-    )
+    assert np.abs(smooth - clean).mean() < 0.6 * np.abs(blurred - clean).mean(), "and keep edges"
 
 
 def _beams(bone: NDArray[np.bool_], dense: float, tissue: float) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter1d, gaussian_gradient_magnitude, label
-from scipy.signal import argrelmin
+from scipy.signal import find_peaks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,7 +113,7 @@ def lumbar_regions(bone: Mask, mineral: Floats, mm: float) -> dict[str, Mask]:
     spine = bone & _about_spine(raised, mm)
     profile = gaussian_filter1d(np.where(spine, raised, 0).sum(axis=1), _SMOOTH_MM / mm)
     depth = profile / np.maximum(gaussian_filter1d(profile, _AROUND_MM / mm), 1e-9)
-    discs = argrelmin(depth, order=max(1, int(_APART_MM / mm)))[0]
+    discs = find_peaks(-depth, distance=max(1, int(_APART_MM / mm)))[0]
     best, chosen = math.inf, None
     for run in combinations(discs[np.argsort(depth[discs])[:_CANDIDATES]].tolist(), 5):
         rows = np.sort(run)
