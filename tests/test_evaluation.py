@@ -23,7 +23,7 @@ from trabecula.protocol import Protocol
 from trabecula.report.files import Report
 from trabecula.report.numbers import by_patient, figures
 from trabecula.state import State
-from trabecula.system import System
+from trabecula.system import System, guess
 
 TARGET = "osteoporosis_dxa"
 TWO = Protocol(folds=2)
@@ -69,6 +69,16 @@ class Level(System):
 
     def _predict(self, state, cases):
         return [{self.headline.id: Probability(case.number("age_years") / 120)} for case in cases]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sloped(Level):
+    """The same, as steep as it is told to be."""
+
+    slope: float = guess(1.0, "made up")
+
+    def _predict(self, state, cases):
+        return [{self.headline.id: Probability(self.slope * case.number("age_years") / 120)} for case in cases]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -468,3 +478,12 @@ def test_saved_and_loaded_it_is_the_same_report(tmp_path, checked):
     for result in back.results:
         rows = [r for r in back.rows if (r.system, r.target) == (result["system"], result["target"])]
         assert json.loads(json.dumps(figures(by_patient(rows)))) == result["metrics"]
+
+
+def test_variants_of_one_system_are_told_apart_by_their_settings():
+    report = judged(Sloped(slope=1.0), Sloped(slope=0.0))
+    names = {result["system"] for result in report.results if result["role"] == "system"}
+    assert names == {"level:slope=1.0", "level:slope=0.0"}
+    sharp, flat = (report.result(name)["metrics"]["auc"]["value"] for name in ("level:slope=1.0", "level:slope=0.0"))
+    assert flat == 0.5
+    assert sharp > 0.6

@@ -9,18 +9,27 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trabecula.asked import (
+    answer_rows,
+    cohort_named,
+    model_and_cases,
+    open_named,
+    recipe_of,
+    require_free,
+    settings_of,
+    tell,
+    variants,
+)
 from trabecula.terminal import Format, console, progress_bar, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trabecula.case import Case
-    from trabecula.cohort import Cohort
-    from trabecula.system import Model, Progress, System
 
 app = typer.Typer(
     name="trabecula",
@@ -157,7 +166,7 @@ def check(
     from trabecula import findings
 
     with progress_bar() as progress:
-        opened = _open(cohort, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
+        opened = open_named(cohort, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
         found = findings.check(opened, target=target, seed=seed, progress=progress)
     if picture is not None:
         findings.picture(opened, found, picture)
@@ -185,20 +194,27 @@ def evaluate(
     baselines: Annotated[bool, typer.Option(help="Stand the baselines beside the systems.")] = True,
     jobs: Annotated[int | None, typer.Option(help="Fits side by side; all cores by default.")] = None,
     with_: WithOption = None,
+    vary: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=VALUE,VALUE", help="Enter the one system named once for each value of a setting."),
+    ] = None,
 ) -> None:
     """Compare systems on one cohort and write the report: report.json, predictions.csv, splits.csv, index.html."""
     from trabecula.evaluation import evaluate as judge
     from trabecula.protocol import Protocol
 
-    _free(out)
-    recipes = [_system(id_, size, target, set_) for id_ in systems]
+    require_free(out)
+    if vary is None:
+        recipes = [recipe_of(id_, size.value, target, set_) for id_ in systems]
+    else:
+        recipes = list(variants(systems, size.value, target, set_, vary))
     rule = Protocol(name=protocol.value, folds=folds, seed=seed)
     with progress_bar() as progress:
-        named = _named(cohort, recipes[0])
-        opened = _open(named, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
+        named = cohort_named(cohort, recipes[0])
+        opened = open_named(named, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
         report = judge(recipes, opened, protocol=rule, baselines=baselines, jobs=jobs, progress=progress)
         report.save(out)
-    _tell(report, out)
+    tell(report, out)
 
 
 @app.command()
@@ -219,11 +235,11 @@ def fit(
     """Fit one system to a whole cohort and save the model."""
     from trabecula.cohort import fitted_to
 
-    _free(out)
-    recipe = _system(system, size, target, set_)
+    require_free(out)
+    recipe = recipe_of(system, size.value, target, set_)
     with progress_bar() as progress:
-        named = _named(cohort, recipe)
-        opened = _open(named, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
+        named = cohort_named(cohort, recipe)
+        opened = open_named(named, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
         cases = fitted_to(opened.cases, recipe.inputs())
         model = recipe.fit(cases, seed=seed, progress=progress, device=device, precision=precision)
         model.save(out)
@@ -241,9 +257,11 @@ def predict(
 ) -> None:
     """Answer files with one image each, or every case of a cohort (several views, a table)."""
     with progress_bar() as progress:
-        loaded, cases = _loaded(model, inputs, data, patients, with_, progress)
+        loaded, cases = model_and_cases(model, inputs, data, patients, with_, progress)
         answers = loaded.predict(cases, progress=progress)
-    show_rows(_told(cases, answers), format_, title=f"{loaded.system.id()} (a finding prompts DXA; not a diagnosis)")
+    show_rows(
+        answer_rows(cases, answers), format_, title=f"{loaded.system.id()} (a finding prompts DXA; not a diagnosis)"
+    )
 
 
 @app.command()
@@ -262,12 +280,12 @@ def explain(
     from trabecula import explanation
 
     with progress_bar() as progress:
-        loaded, cases = _loaded(model, [file], data, patients, with_, progress)
+        loaded, cases = model_and_cases(model, [file], data, patients, with_, progress)
     chosen = next((each for each in cases if each.id == case), None) if case else cases[0]
     if chosen is None:
         raise ValueError(f"{file} has no case {case!r}; its first is {cases[0].id!r}")
     evidence = explanation.explain(loaded, chosen)
-    answer = _told([chosen], loaded.predict([chosen]))
+    answer = answer_rows([chosen], loaded.predict([chosen]))
     places = {role: out if len(evidence.heat) == 1 else out.with_stem(f"{out.stem}.{role}") for role in evidence.heat}
     for role, heat in evidence.heat.items():
         explanation.overlay(chosen.images[role], heat, places[role])
@@ -296,9 +314,11 @@ def selftest(
     """Run the checks that every system must pass, each of which names the disaster it prevents."""
     from trabecula.selftest import run_checks
 
-    recipe = _system(system, size, None, None)
+    recipe = recipe_of(system, size.value, None, None)
     with progress_bar() as progress:
-        opened = _open(_named(cohort, recipe), None, n=patients, target=None, seed=seed, with_=with_, progress=progress)
+        opened = open_named(
+            cohort_named(cohort, recipe), None, n=patients, target=None, seed=seed, with_=with_, progress=progress
+        )
         outcomes = run_checks(recipe, opened.cases, only=tuple(only or ()), progress=progress)
     rows = [
         {"check": o.check, "status": o.status, "seconds": round(o.seconds, 1), "message": o.message} for o in outcomes
@@ -332,8 +352,8 @@ def prove(
     from trabecula import proof
     from trabecula.report.proofs import told_proof
 
-    recipe = proof.on_phantoms(system, size=size.value, target=target, settings=_settings("--set", set_))
-    named = _named(cohort, recipe)
+    recipe = proof.on_phantoms(system, size=size.value, target=target, settings=settings_of("--set", set_))
+    named = cohort_named(cohort, recipe)
     with progress_bar() as progress:
         trial = proof.Trial(cohort=named, patients=patients, pairs=pairs, folds=folds, seed=seed)
         found = proof.prove(recipe, trial, jobs=jobs, progress=progress)
@@ -374,7 +394,7 @@ def phantom(
     if not cohort_card(cohort).made:
         raise ValueError(f"{cohort} is a public set: nothing is made. `trabecula cohorts` lists the phantoms")
     with progress_bar() as progress:
-        opened = _open(cohort, None, n=n, target=None, seed=seed, with_=with_, progress=progress)
+        opened = open_named(cohort, None, n=n, target=None, seed=seed, with_=with_, progress=progress)
         written = write_cohort(opened, out, form=form.value if form else None, jobs=jobs, progress=progress)
     if picture is not None:
         contact_sheet.draw_first(opened.cases, picture)
@@ -418,6 +438,7 @@ def measure(
     For example: `trabecula measure ct.nii.gz --mask vertebrae.nii.gz --what hounsfield,vertebra --picture regions.png`.
     """
     from trabecula import measured_regions, measurement
+    from trabecula.cohort import names_cohort
 
     words = [word.strip() for word in what.split(",") if word.strip()]
     wanted = [measurement.quantity(word) for word in words]
@@ -425,10 +446,10 @@ def measure(
         raise ValueError("--json and --csv are two ways to print one table: choose one")
     with progress_bar() as progress:
         cases: Sequence[Case]
-        if mask or not _is_cohort(input_):
+        if mask or not names_cohort(input_):
             cases = [measurement.case_of_file(input_, mask or (), layout, facts=fact or ())]
         else:
-            cases = _open(input_, data, n=patients, target=None, seed=seed, with_=with_, progress=progress).cases
+            cases = open_named(input_, data, n=patients, target=None, seed=seed, with_=with_, progress=progress).cases
         rows = measurement.measure_cases(cases, words, progress=progress)
         if all(row["abstained"] for row in rows):
             raise ValueError(rows[0]["abstained"])
@@ -475,117 +496,3 @@ def main() -> None:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         typer.secho(f"trabecula: {' '.join(str(message).split())}", err=True, fg="red")
         sys.exit(2)
-
-
-def _system(id_: str, size: Size, target: str | None, changes: Sequence[str] | None) -> System:
-    from trabecula.system import get_system
-
-    return get_system(id_, size=size.value, targets=(target,) if target else (), settings=_settings("--set", changes))
-
-
-def _settings(option: str, changes: Sequence[str] | None) -> dict[str, Any]:
-    """Read NAME=VALUE, where a value is JSON or, failing that, text."""
-    import json
-
-    settings: dict[str, Any] = {}
-    for change in changes or ():
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise ValueError(f"{option} wants NAME=VALUE; got {change!r}")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
-    return settings
-
-
-def _named(cohort: str, system: System) -> str:
-    from trabecula.cohort import cohort_for
-
-    if cohort != "auto":
-        return cohort
-    inputs = system.inputs()
-    names = (*inputs.images, *inputs.masks, *inputs.table, *inputs.groups)
-    required = [name for name in names if name not in inputs.optional]
-    return cohort_for(required, [system.headline.id], inputs.optional)
-
-
-def _open(
-    name: str,
-    data: Path | None,
-    *,
-    n: int | None,
-    target: str | None,
-    seed: int,
-    with_: Sequence[str] | None,
-    progress: Progress,
-) -> Cohort:
-    from trabecula.cohort import open_cohort
-
-    settings = _settings("--with", with_)
-    return open_cohort(name, data=data, target=target, n=n, seed=seed, settings=settings, progress=progress)
-
-
-def _loaded(
-    model: Path,
-    inputs: Sequence[str],
-    data: Path | None,
-    patients: int | None,
-    with_: Sequence[str] | None,
-    progress: Progress,
-) -> tuple[Model, Sequence[Case]]:
-    """Return a model and the cases that the words on the command line mean."""
-    from trabecula.cohort import cases_from_files, fitted_to, names_cohort
-    from trabecula.system import Model
-
-    loaded = Model.load(model)
-    declared = loaded.system.inputs()
-    if len(inputs) == 1 and names_cohort(inputs[0]):
-        opened = _open(inputs[0], data, n=patients, target=None, seed=0, with_=with_, progress=progress)
-        return loaded, fitted_to(opened.cases, declared)
-    return loaded, cases_from_files([Path(name) for name in inputs], declared)
-
-
-def _is_cohort(input_: str) -> bool:
-    from trabecula.cohort import names_cohort
-
-    return names_cohort(input_)
-
-
-def _told(cases: Sequence[Case], answers: Sequence[Any]) -> list[dict[str, Any]]:
-    from trabecula.prediction import Abstain, to_json
-    from trabecula.target import get_target
-
-    rows = []
-    for case, answer in zip(cases, answers, strict=True):
-        for target, prediction in answer.items():
-            row = get_target(target)
-            abstained = isinstance(prediction, Abstain)
-            rows.append(
-                {
-                    "case": case.id,
-                    "target": target,
-                    "prediction": "" if abstained else to_json(prediction),
-                    "means": f"probability of {row.grades[1]}" if row.kind == "binary" else row.unit,
-                    "abstained": prediction.reason if abstained else "",
-                }
-            )
-    return rows
-
-
-def _tell(report: Any, out: Path) -> None:
-    from trabecula import catalogue
-
-    show_rows(catalogue.leaderboard(report), Format.table, title=str(report).splitlines()[0])
-    for note in report.told["cohort"]["notes"]:
-        console.print(f"  {note}", highlight=False)
-    console.print(f"report: {out / 'index.html'}", highlight=False, soft_wrap=True)
-
-
-def _free(out: Path) -> None:
-    """Refuse a place that is taken or cannot be written before hours are spent on filling it."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} is there already: name another --out or remove it first")
-    nearest = next(folder for folder in out.absolute().parents if folder.exists())
-    if not os.access(nearest, os.W_OK):
-        raise PermissionError(f"{nearest} cannot be written: name another --out")

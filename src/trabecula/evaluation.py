@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class Entrant:
     """A recipe, the cases it meets and how they are split."""
 
     system: System
+    name: str
+    """The id, and where a system is entered in several variants the settings that tell them apart."""
     role: str
     cases: Sequence[Case]
     folds: Sequence[Fold]
@@ -72,8 +74,9 @@ def evaluate(
     """
     if not systems:
         raise ValueError("name at least one system to evaluate; `trabecula systems` lists them")
-    if twice := [id_ for id_, n in Counter(system.id() for system in systems).items() if n > 1]:
-        raise ValueError(f"{twice[0]} is named twice: evaluate each system once, and its variants in separate reports")
+    names = names_of(systems)
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise ValueError(f"{twice[0]} is named twice with the same settings: name it once, or vary a setting")
     target = systems[0].headline.id
     for system in systems:
         _judgeable(system, cohort)
@@ -84,11 +87,26 @@ def evaluate(
             f"replace or remove them; `trabecula check` lists all"
         )
     honest = resolved(cohort, found)
-    entrants = _entrants(systems, cohort, honest, protocol, baselines=baselines)
+    entrants = _entrants(dict(zip(names, systems, strict=True)), cohort, honest, protocol, baselines=baselines)
     judgements = _run(entrants, jobs or os.cpu_count() or 1, protocol.seed, progress)
     rows = [row for judgement in judgements for row in _rows(entrants[judgement.entrant], judgement)]
     told = summary(rows, cohort=honest, findings=found, protocol=protocol, entrants=_told(entrants, judgements, found))
     return Report(told, tuple(rows))
+
+
+def names_of(systems: Sequence[System]) -> list[str]:
+    """Name systems by their ids, and variants of one by the settings that tell them apart as well."""
+    told = [system.settings() for system in systems]
+    names = []
+    for system, own in zip(systems, told, strict=True):
+        variants = [other for each, other in zip(systems, told, strict=True) if each.id() == system.id()]
+        apart = [name for name in own if any(other[name] != own[name] for other in variants)]
+        names.append(":".join((system.id(), *(f"{name}={_short(own[name])}" for name in apart))))
+    return names
+
+
+def _short(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _judgeable(system: System, cohort: Cohort) -> None:
@@ -109,25 +127,29 @@ def _judgeable(system: System, cohort: Cohort) -> None:
 
 
 def _entrants(
-    systems: Sequence[System], cohort: Cohort, honest: Cohort, protocol: Protocol, *, baselines: bool
+    named: Mapping[str, System], cohort: Cohort, honest: Cohort, protocol: Protocol, *, baselines: bool
 ) -> list[Entrant]:
+    systems = list(named.values())
     folds = split(protocol, honest.cases, systems[0].headline.id)
+    beside = {system.id(): system for system in (_baselines(systems, honest) if baselines else ())}
     entrants = [
         Entrant(
             system=system,
+            name=name,
             role=system.card().role,
             cases=fitted_to(honest.cases, system.inputs()),
             folds=folds,
             protocol=protocol.name if protocol.name != "as_published" else "kfold",
         )
-        for system in (*systems, *(_baselines(systems, honest) if baselines else ()))
+        for name, system in {**named, **beside}.items()
     ]
     if protocol.name != "as_published":
         return entrants
-    return entrants + [entrant for system in systems if (entrant := _as_published(system, cohort, protocol.seed))]
+    apart = (_as_published(name, system, cohort, protocol.seed) for name, system in named.items())
+    return entrants + [entrant for entrant in apart if entrant]
 
 
-def _as_published(system: System, cohort: Cohort, seed: int) -> Entrant | None:
+def _as_published(name: str, system: System, cohort: Cohort, seed: int) -> Entrant | None:
     """Enter a system again under its paper's own split: duplicates apart, conflicts kept, as the paper had them."""
     published = system.card().split
     if published is None:
@@ -136,7 +158,7 @@ def _as_published(system: System, cohort: Cohort, seed: int) -> Entrant | None:
     folds = published_split(published, cases, system.headline.id, seed=seed)
     if published.unit == "image":
         cases = [replace(case, patient=case.id) for case in cases]
-    return Entrant(system=system, role="as_published", cases=cases, folds=folds, protocol="as_published")
+    return Entrant(system=system, name=name, role="as_published", cases=cases, folds=folds, protocol="as_published")
 
 
 def _baselines(systems: Sequence[System], cohort: Cohort) -> Iterator[System]:
@@ -162,7 +184,7 @@ def _run(entrants: Sequence[Entrant], jobs: int, seed: int, progress: Progress) 
     for judgement in _judged(entrants, tasks, min(jobs, len(tasks)), seed, progress):
         done.append(judgement)
         entrant = entrants[judgement.entrant]
-        progress(len(done), len(tasks), f"{entrant.system.id()}, fold {judgement.fold.number + 1}")
+        progress(len(done), len(tasks), f"{entrant.name}, fold {judgement.fold.number + 1}")
     return sorted(done, key=lambda j: (j.entrant, j.fold.number))
 
 
@@ -216,7 +238,7 @@ def _rows(entrant: Entrant, judgement: Judgement) -> Iterator[Row]:
                 continue
             reason = told["abstain"] if isinstance(told, dict) and "abstain" in told else ""
             yield Row(
-                system=entrant.system.id(),
+                system=entrant.name,
                 role=entrant.role,
                 protocol=entrant.protocol,
                 target=target,
@@ -244,6 +266,7 @@ def _told(entrants: Sequence[Entrant], judgements: Sequence[Judgement], found: F
         told.append(
             Told(
                 system=entrant.system,
+                name=entrant.name,
                 role=entrant.role,
                 protocol=entrant.protocol,
                 fit_seconds=sum(j.fit_seconds for j in mine),

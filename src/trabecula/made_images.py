@@ -35,6 +35,11 @@ class MadeImage:
         """SHA-256 over the recipe and the code: what is remembered of an image holds for the code that made it."""
         return hashlib.sha256(f"{self.recipe.digest} {self.code}".encode()).hexdigest()
 
+    @property
+    def side(self) -> str:
+        """The side of the body that the recipe tells, or nothing."""
+        return str(getattr(self.recipe, "side", ""))
+
     def load(self) -> Image:
         """Make the image, or take it from the cache; bit for bit the same."""
         return _unpacked(remember(packed, self.recipe, settings={"code": self.code}))

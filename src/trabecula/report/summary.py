@@ -44,6 +44,7 @@ class Told:
     """What is known of one entrant besides its answers."""
 
     system: System
+    name: str
     role: str
     protocol: str
     fit_seconds: float
@@ -105,7 +106,7 @@ def _result(rows: Sequence[Row], told: Told, seed: int) -> dict[str, Any]:
         if entry.origin == "read" and (entry.target or card.targets[0]) == target.id
     ]
     return {
-        "system": system.id(), "title": card.title, "authors": list(card.authors),
+        "system": told.name, "title": card.title, "authors": list(card.authors),
         "venue": card.venue, "link": card.link, "year": card.year, "role": told.role, "protocol": told.protocol,
         "target": target.id, "target_title": target.title, "card_targets": list(card.targets),
         "kind": target.kind, "unit": target.unit, "grades": list(target.grades), "population": target.population,
@@ -240,7 +241,7 @@ def _rows_of(rows: Sequence[Row], result: dict[str, Any]) -> list[Row]:
 
 
 def _of(row: Row, told: Told) -> bool:
-    return row.system == told.system.id() and row.protocol == told.protocol
+    return row.system == told.name and row.protocol == told.protocol
 
 
 def _counted(reasons: Sequence[str]) -> dict[str, int]:

@@ -40,7 +40,13 @@ _PAPER = re.compile(r"^([a-z]+)(\d{4})_(.+)$")
 
 
 def system_name(id_: str) -> str:
-    """Turn the id of a system into a short name: `Kong 2020 catboost`, or `age sex BMI` for a baseline."""
+    """Turn the id of a system into a short name: `Kong 2020 catboost`, or `age sex BMI` for a baseline.
+
+    A variant says what sets it apart: `Kong 2020 catboost (learner svm)`.
+    """
+    id_, *apart = id_.split(":")
+    if apart:
+        return f"{system_name(id_)} ({', '.join(_spaced(each.replace('=', ' ')) for each in apart)})"
     if paper := _PAPER.match(id_):
         author, year, rest = paper.groups()
         return f"{author.capitalize()} {year} {_spaced(rest)}"

@@ -1,0 +1,140 @@
+"""What the words on the command line mean: recipes, cohorts, models and cases; and how answers are told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trabecula.terminal import Format, console, show_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trabecula.case import Case
+    from trabecula.cohort import Cohort
+    from trabecula.system import Model, Progress, System
+
+
+def recipe_of(id_: str, size: str, target: str | None, changes: Sequence[str] | None) -> System:
+    """Return the recipe of a system at a size, with settings changed as NAME=VALUE."""
+    from trabecula.system import get_system
+
+    return get_system(id_, size=size, targets=(target,) if target else (), settings=settings_of("--set", changes))
+
+
+def variants(
+    ids: Sequence[str], size: str, target: str | None, changes: Sequence[str] | None, vary: str
+) -> Iterator[System]:
+    """Yield one system once for each value of a setting: the comparison that many papers show."""
+    name, _, values = vary.partition("=")
+    if len(ids) != 1 or not values:
+        raise ValueError(f"--vary wants one system and NAME=VALUE,VALUE; got {len(ids)} systems and {vary!r}")
+    for value in values.split(","):
+        yield recipe_of(ids[0], size, target, [*(changes or ()), f"{name}={value}"])
+
+
+def settings_of(option: str, changes: Sequence[str] | None) -> dict[str, Any]:
+    """Read NAME=VALUE, where a value is JSON or, failing that, text."""
+    import json
+
+    settings: dict[str, Any] = {}
+    for change in changes or ():
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise ValueError(f"{option} wants NAME=VALUE; got {change!r}")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings
+
+
+def cohort_named(cohort: str, system: System) -> str:
+    """Return the cohort that was named, or for `auto` the phantom cohort that suits a system."""
+    from trabecula.cohort import cohort_for
+
+    if cohort != "auto":
+        return cohort
+    inputs = system.inputs()
+    names = (*inputs.images, *inputs.masks, *inputs.table, *inputs.groups)
+    required = [name for name in names if name not in inputs.optional]
+    return cohort_for(required, [system.headline.id], inputs.optional)
+
+
+def open_named(
+    name: str,
+    data: Path | None,
+    *,
+    n: int | None,
+    target: str | None,
+    seed: int,
+    with_: Sequence[str] | None,
+    progress: Progress,
+) -> Cohort:
+    """Open a cohort with its settings changed as NAME=VALUE."""
+    from trabecula.cohort import open_cohort
+
+    settings = settings_of("--with", with_)
+    return open_cohort(name, data=data, target=target, n=n, seed=seed, settings=settings, progress=progress)
+
+
+def model_and_cases(
+    model: Path,
+    inputs: Sequence[str],
+    data: Path | None,
+    patients: int | None,
+    with_: Sequence[str] | None,
+    progress: Progress,
+) -> tuple[Model, Sequence[Case]]:
+    """Return a model and the cases that the words on the command line mean."""
+    from trabecula.cohort import cases_from_files, fitted_to, names_cohort
+    from trabecula.system import Model
+
+    loaded = Model.load(model)
+    declared = loaded.system.inputs()
+    if len(inputs) == 1 and names_cohort(inputs[0]):
+        opened = open_named(inputs[0], data, n=patients, target=None, seed=0, with_=with_, progress=progress)
+        return loaded, fitted_to(opened.cases, declared)
+    return loaded, cases_from_files([Path(name) for name in inputs], declared)
+
+
+def answer_rows(cases: Sequence[Case], answers: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return answers as rows for the screen, a row a case and target."""
+    from trabecula.prediction import Abstain, to_json
+    from trabecula.target import get_target
+
+    rows = []
+    for case, answer in zip(cases, answers, strict=True):
+        for target, prediction in answer.items():
+            row = get_target(target)
+            abstained = isinstance(prediction, Abstain)
+            rows.append(
+                {
+                    "case": case.id,
+                    "target": target,
+                    "prediction": "" if abstained else to_json(prediction),
+                    "means": f"probability of {row.grades[1]}" if row.kind == "binary" else row.unit,
+                    "abstained": prediction.reason if abstained else "",
+                }
+            )
+    return rows
+
+
+def tell(report: Any, out: Path) -> None:
+    """Show the leaderboard and where the report lies."""
+    from trabecula import catalogue
+
+    show_rows(catalogue.leaderboard(report), Format.table, title=str(report).splitlines()[0])
+    for note in report.told["cohort"]["notes"]:
+        console.print(f"  {note}", highlight=False)
+    console.print(f"report: {out / 'index.html'}", highlight=False, soft_wrap=True)
+
+
+def require_free(out: Path) -> None:
+    """Refuse a place that is taken or cannot be written before hours are spent on filling it."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} is there already: name another --out or remove it first")
+    nearest = next(folder for folder in out.absolute().parents if folder.exists())
+    if not os.access(nearest, os.W_OK):
+        raise PermissionError(f"{nearest} cannot be written: name another --out")
