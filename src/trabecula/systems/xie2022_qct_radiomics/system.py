@@ -73,9 +73,7 @@ class RadScoreNomogram(System):
     folds: int = guess(10, "not told; glmnet's own")
     penalties: int = guess(100, "not told; glmnet's own number of lambdas")
     least_penalty: float = guess(0.01, "share of the highest; not told")
-    rule: Literal["1se", "min"] = guess(
-        "min", "which lambda: of the lowest loss, or the sparsest within one error of it"
-    )
+    rule: Literal["1se", "min"] = guess("1se", "which lambda; the highest within one error of the lowest loss")
     bin_width: float = guess(25.0, "PyRadiomics's own; the paper's supplement was not found")
     depth_mm: float = guess(4.0, "what is cancellous where the mask is of whole bodies; the paper draws by hand")
     strength: float = guess(100.0, "inverse ridge of the last regression; R has none, and none where classes separate")
