@@ -21,7 +21,7 @@ _FEWEST = 12  # patients of known BMD that a line is laid through
 _ALIKE = 20  # people of a sex that a Z-score rests on
 _SITE_OF = {"trochanter": "total hip", "L1": "L1-L4", "L2": "L1-L4", "L3": "L1-L4", "L4": "L1-L4"}
 _USUAL_RATIO = 1.27  # about the middle of what pairs of beams have in soft tissue
-_FIRM = 0.3  # how firmly a line that only the lowest T-score tells is held to that of total hip
+_FIRM = 10.0  # T-scores that a factor off by 1 costs
 
 
 def fitted_lines(
@@ -30,7 +30,7 @@ def fitted_lines(
     """Return a line for each site, from `raw`, `ratio` and their product to g/cm2; none where too little is known.
 
     Total hip's follows from its known BMD. Neck and spine have no truth of their own: theirs are those with which the
-    lowest of three T-scores is the known one, begun at total hip's and held to it where nothing else is told.
+    lowest of three T-scores is the known one: total hip's by a factor, held near 1, and an offset.
     """
     known = [n for n, (each, truth) in enumerate(zip(found, bmd, strict=True)) if math.isfinite(truth) and each]
     if len(known) < _FEWEST:
@@ -45,22 +45,24 @@ def fitted_lines(
     wanted = np.array([lowest[n] for n in told])
     spine = np.isfinite(terms["L1-L4"][:, 0])
 
-    def score(site: str, line: NDArray[np.float64]) -> NDArray[np.float64]:
+    def line(offset: float, factor: float) -> NDArray[np.float64]:
+        return np.asarray(factor * hip + np.array([offset, 0, 0, 0]))
+
+    def score(site: str, of: NDArray[np.float64]) -> NDArray[np.float64]:
         mean, sd = young[site]
-        return np.asarray((terms[site] @ line - mean) / sd)
+        return np.asarray((terms[site] @ of - mean) / sd)
 
     def off(free: NDArray[np.float64]) -> NDArray[np.float64]:
-        neck, lumbar = free.reshape(2, 4)
-        scores = [score("femoral neck", neck), score("total hip", hip)]
-        scores.append(np.where(spine, np.nan_to_num(score("L1-L4", lumbar)), np.inf))
-        return np.concatenate([np.min(scores, axis=0) - wanted, _FIRM * (free - start)])
+        lumbar = np.where(spine, np.nan_to_num(score("L1-L4", line(*free[2:]))), np.inf)
+        lowest_found = np.min([score("femoral neck", line(*free[:2])), score("total hip", hip), lumbar], axis=0)
+        return np.concatenate([lowest_found - wanted, _FIRM * (free[1::2] - 1)])
 
-    start = np.concatenate([hip, hip])
-    first = start.copy()
-    first[0] -= 0.08  # of young adults, the neck has less than total hip
-    first[4] += 0.10 - float(np.median(terms["L1-L4"][spine] @ hip) - 0.9) if spine.any() else 0.0
-    solved = least_squares(off, first, loss="soft_l1").x.reshape(2, 4)
-    return {**lines, "femoral neck": solved[0].tolist(), "L1-L4": solved[1].tolist()}
+    first = np.array([0.0, 1.0, 0.0, 1.0])
+    if spine.any():  # begin where spines are as dense as young adults' are beside their hips
+        first[2] = young["L1-L4"][0] - young["total hip"][0]
+        first[2] += float(np.median(terms["total hip"] @ hip) - np.median(terms["L1-L4"][spine] @ hip))
+    solved = least_squares(off, first, loss="soft_l1").x
+    return {**lines, "femoral neck": line(*solved[:2]).tolist(), "L1-L4": line(*solved[2:]).tolist()}
 
 
 def calibrated(found: Measures, lines: Mapping[str, Sequence[float]]) -> dict[str, float]:
