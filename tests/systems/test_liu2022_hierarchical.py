@@ -175,12 +175,6 @@ def test_shallow_variants_ask_for_no_more_than_they_need(people):
     )
 
 
-def test_variants_are_the_comparison_of_the_paper():
-    kind = type(tiny())
-    assert len(kind.variants) == 18
-    assert {get_system("liu2022_hierarchical", settings=each) for each in kind.variants.values()} >= {kind()}
-
-
 def test_the_screen_uses_the_test_that_fits():
     rng = np.random.default_rng(0)
     grades = np.repeat([0, 1], 60)

@@ -17,7 +17,11 @@ from trabecula.systems.widyaningrum2023_periapical.clusters import centres_of, g
 from trabecula.systems.widyaningrum2023_periapical.essence import essence
 
 TARGET, FILM, REGION = "osteoporosis_dxa", "periapical", "trabecular_region"
-PIPELINES = tuple(type(get_system("widyaningrum2023_periapical")).variants.values())
+PIPELINES = [
+    {"clusterer": clusterer, "classifier": classifier}
+    for clusterer in ("k_means", "fuzzy_c_means")
+    for classifier in ("tree", "naive_bayes", "mlp")
+]
 
 
 def tiny(*, targets=(), **settings):

@@ -4,6 +4,9 @@ Three nested layers: the first looks at demographic values, the second also at l
 texture of trabecular bone in a CT made for another reason. A person is answered by the deepest layer whose columns
 they have, so a missing CT costs depth and not the answer. As a cascade, only those whom a layer suspects go on to
 the next: `stages` counts who needs which.
+
+The paper's comparison of six classifiers is `--vary learner=logistic,svm,ann,forest,boosted,stacking`, once for each
+layer by `--set deepest=1` to 3; that of the layers is `--vary deepest=1,2,3`.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from trabecula.measure.sources import sources_digest
 from trabecula.prediction import Abstain, Answer, Prediction
 from trabecula.state import State
 from trabecula.system import Evidence, Inputs, Model, Run, System, guess, paper
-from trabecula.systems.liu2022_hierarchical.classifiers import FIVE, Grids, probabilities, trained
+from trabecula.systems.liu2022_hierarchical.classifiers import Grids, probabilities, trained
 from trabecula.systems.liu2022_hierarchical.screening import Screen, screened
 from trabecula.systems.liu2022_hierarchical.texture import FEATURES, middle_slices, vertebral_texture
 from trabecula.target import VARIABLES
@@ -77,12 +80,6 @@ class HierarchicalScreening(System):
             "svm_c": (1.0,), "svm_gamma": ("scale",),
         },
     }  # fmt: skip
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        f"layer {deepest}, {learner}": {"deepest": deepest, "learner": learner}
-        for deepest in (1, 2, 3)
-        for learner in (*FIVE, "stacking")
-    }
-    """The comparison that the paper shows: settings by the name of a variant."""
 
     def inputs(self) -> Inputs:
         """Return what is handed over: without a CT for two layers, without laboratory values for one."""

@@ -2,6 +2,9 @@
 
 The grey levels of a region of a periapical radiograph are clustered without any label; the clusters are sorted from
 dark (marrow) to bright (trabeculae), and the share of pixels in each is all that a classifier is told.
+
+The paper's comparison of six pipelines is `--vary classifier=tree,naive_bayes,mlp` with `--set clusterer=k_means` and
+again with `fuzzy_c_means`.
 """
 
 from __future__ import annotations
@@ -62,12 +65,6 @@ class ClusterShares(System):
         "small": {"batch": 4},
         "tiny": {"batch": 8, "epochs": 150},
     }
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        f"{clusterer}, {classifier}": {"clusterer": clusterer, "classifier": classifier}
-        for clusterer in ("k_means", "fuzzy_c_means")
-        for classifier in ("tree", "naive_bayes", "mlp")
-    }
-    """The comparison that the paper shows: settings by the name of a variant."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
