@@ -122,14 +122,15 @@ def test_answers_are_of_their_kind_and_survive_saving(tmp_path):
 def test_measured_bmd_follows_the_true_one():
     pairs = [
         (case.truth[BMD], answer[BMD].value, case.truth[OSTEOPOROSIS], answer[LOWEST].value)
-        for case, answer in zip(asked(), model().predict(asked()), strict=True)
+        for case, answer in zip(cases(), model().predict(cases()), strict=True)
         if isinstance(answer[BMD], Value) and OSTEOPOROSIS in case.truth
     ]
     true, found, ill, lowest = np.array(pairs).T
     assert np.corrcoef(true, found)[0, 1] > 0.8
-    assert abs(np.mean(found - true)) < 0.06
-    assert np.std(found - true) < 0.12
-    assert auc(ill, -lowest) > 0.6
+    assert auc(ill, -lowest) > 0.65
+    new = [case.truth[BMD] - answer[BMD].value for case, answer in zip(asked(), model().predict(asked()), strict=True)]
+    assert abs(np.mean(new)) < 0.06
+    assert np.std(new) < 0.12
 
 
 def test_no_who_class_below_fifty_and_no_number_without_calibration():
