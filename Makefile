@@ -23,10 +23,10 @@ demo: $(STAMP)   ## three published systems and the baselines on synthetic knees
 	$(BIN)/trabecula demo --out demo
 
 test: $(STAMP)   ## the fast suite, offline, at most 10 minutes
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadgroup
 
 test-all: $(STAMP)  ## the slow statistical and training checks as well
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 check: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

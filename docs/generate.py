@@ -1,4 +1,4 @@
-"""Write every generated table and page again: the README's table of systems, the target, role and variable tables.
+"""Write every generated table and page again: the README's table, the vocabulary, the pages of built systems.
 
 `python docs/generate.py` writes; `python docs/generate.py --check` says what is out of date and exits with 1.
 """
@@ -8,23 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import system_pages
+from tables import table
+
 from trabecula import catalogue
 from trabecula.target import ROLES, TARGETS, VARIABLES
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- generated: {} -->", "<!-- end of generated -->"
-
-
-def table(rows: list[dict[str, object]]) -> str:
-    """Return rows as a Markdown table."""
-
-    def cell(value: object) -> str:
-        told = ", ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
-        return told.replace("|", "\\|")
-
-    columns = list(rows[0])
-    lines = [columns, ["---"] * len(columns), *([cell(row[c]) for c in columns] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def systems_table() -> str:
@@ -73,6 +64,7 @@ def main() -> int:
     wanted = {
         readme: marked(readme.read_text(encoding="utf-8"), "systems", systems_table()),
         ROOT / "docs" / "reference" / "vocabulary.md": vocabulary(),
+        **system_pages.pages(),
     }
     stale = [p for p, content in wanted.items() if not p.exists() or p.read_text(encoding="utf-8") != content]
     if "--check" in sys.argv:

@@ -14,9 +14,20 @@ if (_ROOT := str(Path(__file__).parents[1])) not in sys.path:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
-    """Keep what tests compute away from the user's own cache; worker processes inherit it."""
-    folder = tmp_path_factory.mktemp("cache")
+    """Keep what tests compute away from the user's own cache; processes that test side by side share it."""
+    beside = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent / "cache" if beside else tmp_path_factory.mktemp("cache")
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRABECULA_CACHE", str(folder))
         patch.delenv("TRABECULA_DATA", raising=False)
         yield folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Hand a file to one process, so that its fixtures are made once; where it goes through systems, each apart."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        apart = parameters.get("id_", "") if item.path.name == "test_systems.py" else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path}{apart}"))

@@ -178,3 +178,18 @@ def test_the_reader_and_the_look_agree_on_size(tmp_path):
     saved(limb(1), tmp_path / "film.png")
     image = read_picture(tmp_path / "film.png")
     assert look(image)["shape"].tolist() == list(image.shape)
+
+
+def test_volumes_of_different_people_are_no_copies():
+    """Body surface, table and rods lie alike in every made CT: only the digest tells a copy."""
+    rng = np.random.default_rng(0)
+    outline = np.where(np.hypot(*np.mgrid[-64:64, -64:64]) < 50, 40.0, -1000.0)
+    volumes = [
+        Image(voxels=(outline + rng.normal(0, 20, (4, 128, 128))).astype(np.float32), unit="HU", spacing=(3, 1, 1))
+        for _ in range(6)
+    ]
+    cases = [
+        Case(id=str(n), patient=str(n), images=Images({"lumbar_ct": volume}))
+        for n, volume in enumerate([*volumes, volumes[2]])
+    ]
+    assert same_pictures(look_at(cases, quiet), cases) == [("exact", [2, 6])]

@@ -375,7 +375,7 @@ def test_fewer_targets_than_the_card_are_all_that_is_answered():
     ("ask", "error", "said"),
     [
         ({"id_": "kong2020_catbost"}, KeyError, "did you mean kong2020_catboost"),
-        ({"id_": "liu2022_hierarchical"}, LookupError, "liu2022_hierarchical is planned.*trabecula show"),
+        ({"id_": "hwang2024_hand_ssl"}, LookupError, "hwang2024_hand_ssl is planned.*trabecula show"),
     ],
 )
 def test_systems_that_are_not_there(ask, error, said):

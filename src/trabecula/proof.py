@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _BESIDE = ("baseline_prevalence", "baseline_acquisition", "baseline_age_sex_bmi")
 _DIAGNOSIS = "osteoporosis_dxa"
 _RIGHT, _ALMOST_CERTAIN = 0.9, 1e-6
-_TUBE_KV = {"ct": 20.0}  # how far the tube voltage is moved: a step of a CT scanner; elsewhere 10 kV
+_TUBE_KV = {"ct": -20.0}  # how far the tube voltage is moved: a step down of a CT scanner; elsewhere 10 kV up
 _OTHER_KV, _OTHER_KERNEL = 10.0, "bone"
 
 
