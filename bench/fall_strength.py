@@ -1,4 +1,4 @@
-"""Whether a fall on a DXA map beats BMD where strength is more than BMD, and only there: `python bench/fall_strength.py`.
+"""Whether a fall on a DXA map beats BMD where strength is more, and only there: `python bench/fall_strength.py`.
 
 Three kinds of women. Of the cohort `phantom_dxa` with strength `bone`, then `bmd`, whose hips break as its population
 says. And women with the same scans, whose hips break by one thing alone, at 3.3 of odds a SD: by what the true femur
