@@ -82,8 +82,8 @@ def _how_to_run(card: SystemCard) -> str:
         "```\n"
         f"trabecula show {card.id}\n"
         f"trabecula evaluate {card.id} --cohort YOUR_COHORT --size small --out report{target}\n"
-        f"trabecula prove {card.id}          # on phantoms: does it read bone?\n"
-        "```"
+        + (f"trabecula prove {card.id}          # on phantoms: does it read bone?\n" if card.inputs.images else "")
+        + "```"
     )
 
 
@@ -101,6 +101,8 @@ def _optional(card: SystemCard) -> str:
 def _scores(card: SystemCard) -> str:
     found = measured(card.id)
     if found is None:
+        if not card.inputs.images:
+            return "It looks at no image, so there is nothing for `trabecula prove` to permute."
         return "Not measured yet with `trabecula prove`."
     trial = found["trial"]
     rows = told_proof(found, found["verdict"])
