@@ -22,7 +22,7 @@ $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 demo: $(STAMP)   ## three published systems and the baselines on synthetic knees: leaderboard and report, about 4 minutes
 	$(BIN)/trabecula demo --out demo
 
-test: $(STAMP)   ## the fast suite, offline, at most 10 minutes
+test: $(STAMP)   ## the fast suite, offline
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadgroup
 
 test-all: $(STAMP)  ## the slow statistical and training checks as well

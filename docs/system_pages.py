@@ -10,8 +10,8 @@ from tables import table
 
 from trabecula.card import SystemCard, system_card, system_ids
 from trabecula.proof import on_phantoms
-from trabecula.report.proofs import told_proof, with_interval
-from trabecula.report.words import metric_name
+from trabecula.report.proofs import told_proof
+from trabecula.report.words import metric_name, with_interval
 from trabecula.system import get_system
 from trabecula.target import get_target
 

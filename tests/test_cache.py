@@ -276,3 +276,11 @@ def test_a_row_of_many_named_numbers_is_remembered():
         row = cache.remember(wide_row, image())
     assert len(row.dtype.names) == 851
     assert len(calls) == 1
+
+
+def test_code_of_the_package_that_is_named_is_part_of_the_key(room, monkeypatch):
+    calls.clear()
+    for version in ("one", "one", "another"):
+        monkeypatch.setattr(cache, "package_digest", lambda package, version=version: f"{version} {package}")
+        cache.remember(grown, image(0), package="trabecula.measure")
+    assert len(calls) == 2

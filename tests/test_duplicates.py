@@ -152,7 +152,7 @@ def test_a_second_look_decodes_nothing(tmp_path, monkeypatch):
     assert (look_at(cases, quiet).rows == first.rows).all()
 
 
-def test_a_volume_is_looked_at_as_its_mean_slice():
+def test_of_a_volume_digest_and_shape_are_kept():
     voxels = np.stack([np.asarray(limb(seed)) for seed in (1, 2, 3)]).astype(np.int16)
     seen = look(Image(voxels=voxels, unit="HU", spacing=(3, 1, 1)))
     assert seen["shape"].tolist() == [3, 240, 180]

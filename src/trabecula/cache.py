@@ -40,13 +40,15 @@ def folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trabecula"
 
 
-def key(function: Callable[..., Any], digests: tuple[str, ...], settings: Mapping[str, Any]) -> str:
-    """Name what `function` makes of these contents with these settings.
+def key(
+    function: Callable[..., Any], digests: tuple[str, ...], settings: Mapping[str, Any], *, package: str = ""
+) -> str:
+    """Name what `function` makes of these contents with these settings, by its module's code and that of a package.
 
     Raises `TypeError` for a setting that is not plain JSON, and for a function that carries more than its code tells:
     one inside another, a lambda, a method. Two of those could share a name and answer for each other.
     """
-    told = json.dumps([_code(function), digests, settings], sort_keys=True)
+    told = json.dumps([_code(function), package and package_digest(package), digests, settings], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -54,8 +56,11 @@ def remember(
     function: Callable[..., NDArray[Any]],
     *contents: Any,
     settings: Mapping[str, Any] | None = None,
+    package: str = "",
 ) -> NDArray[Any]:
     """Return `function(*loaded contents, **settings)`, from the cache when it was computed before.
+
+    What stands on several modules names the `package` that holds them: a change of any of its files is then seen.
 
     `contents` are sources (anything with `digest` and `load`); they are loaded only when something must be computed.
     The array is read-only, memory-mapped where it comes from the cache. Nothing is raised for a full or unwritable
@@ -65,7 +70,7 @@ def remember(
     room = folder()
     if room is None:
         return _computed(function, contents, settings)
-    name = key(function, tuple(content.digest for content in contents), settings)
+    name = key(function, tuple(content.digest for content in contents), settings, package=package)
     path = room / "arrays" / name[:2] / f"{name}.npy"
     try:
         kept: NDArray[Any] = np.lib.format.open_memmap(path, mode="r", max_header_size=_HEADER)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trabecula.cache import package_digest
 from trabecula.card import CohortCard, cohort_card, cohort_ids, read_card
 from trabecula.case import ANY_GROUP, Case, Images
 from trabecula.image import PICTURE_ENDINGS, FileSource, Source
@@ -180,10 +179,9 @@ def _kept(case: Case) -> Case:
     """Return a made case whose images are made once and then come from the cache."""
     if not (case.images or case.masks):
         return case
-    code = package_digest("trabecula.phantom")
 
     def kept(source: Source) -> Source:
-        return MadeImage(source, code)
+        return MadeImage(source, "trabecula.phantom")
 
     images, masks = (Images({role: kept(of.source(role)) for role in of}) for of in (case.images, case.masks))
     truth = {name: kept(known) if isinstance(known, Source) else known for name, known in case.truth.items()}

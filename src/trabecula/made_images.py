@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trabecula.cache import remember
+from trabecula import cache
 from trabecula.image import Image, Source
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ _LENGTH = 8  # bytes that say how long the header is
 class MadeImage:
     """The source of an image that a recipe makes in seconds and the cache gives back in milliseconds.
 
-    `code` is a digest of what the recipe stands on, such as `package_digest("trabecula.phantom")`, so that an image
-    made by older code is never given back.
+    `package` is what the recipe stands on, such as `trabecula.phantom`: an image made by older code of it is never
+    given back.
     """
 
     recipe: Source = field(repr=False)
-    code: str = field(repr=False)
+    package: str = field(repr=False)
 
     @property
     def digest(self) -> str:
         """SHA-256 over the recipe and the code: what is remembered of an image holds for the code that made it."""
-        return hashlib.sha256(f"{self.recipe.digest} {self.code}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.recipe.digest} {cache.package_digest(self.package)}".encode()).hexdigest()
 
     @property
     def side(self) -> str:
@@ -42,10 +42,10 @@ class MadeImage:
 
     def load(self) -> Image:
         """Make the image, or take it from the cache; bit for bit the same."""
-        return _unpacked(remember(packed, self.recipe, settings={"code": self.code}))
+        return _unpacked(cache.remember(packed, self.recipe, package=self.package))
 
 
-def packed(image: Image, *, code: str) -> NDArray[np.uint8]:  # noqa: ARG001 it is part of the name in the cache
+def packed(image: Image) -> NDArray[np.uint8]:
     """Return an image as bytes `[n]`: the length of a header, the header in JSON, the voxels; label maps compressed."""
     voxels = image.voxels.tobytes()
     header = {

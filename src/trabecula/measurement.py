@@ -18,7 +18,6 @@ from trabecula.manifest import image_source
 from trabecula.measure.masks import VERTEBRAL_BODY, bodies_by_level, is_level, named_mask, plain_name
 from trabecula.measure.number import Measured, Missing, Number
 from trabecula.measure.quantities import BODIES, BONES, PSOAS, QUANTITIES, RODS, TISSUES, Held, Quantity, View
-from trabecula.measure.sources import sources_digest
 from trabecula.prediction import Abstain
 from trabecula.system import Progress, quiet
 from trabecula.target import ROLES, VARIABLES
@@ -202,9 +201,9 @@ def _measured(case: Case, wanted: Quantity) -> list[Measured]:
             contents = [case.images.source(image), *(case.masks.source(role) for role in masks)]
             settings = {
                 "what": wanted.id, "view": wanted.views.index(view), "image": image, "masks": list(masks),
-                "facts": facts, "sources": sources_digest(),
+                "facts": facts,
             }  # fmt: skip
-            kept: NDArray[Any] = remember(measured_bytes, *contents, settings=settings)
+            kept: NDArray[Any] = remember(measured_bytes, *contents, settings=settings, package="trabecula.measure")
         except ValueError as error:
             found.append(Missing(name=wanted.id, part="", abstain=Abstain(str(error))))
         else:
@@ -212,9 +211,8 @@ def _measured(case: Case, wanted: Quantity) -> list[Measured]:
     return found
 
 
-def measured_bytes(*contents: Image, sources: str, **told: Any) -> NDArray[np.uint8]:
+def measured_bytes(*contents: Image, **told: Any) -> NDArray[np.uint8]:
     """Return what was measured as JSON in bytes, which the cache can keep."""
-    del sources
     view = QUANTITIES[told["what"]].views[told["view"]]
     image, *masks = contents
     held = Held(images={told["image"]: image}, masks=dict(zip(told["masks"], masks, strict=True)), facts=told["facts"])

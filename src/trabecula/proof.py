@@ -19,7 +19,7 @@ from trabecula.case import Images
 from trabecula.cohort import cohort_settings, fitted_to, open_cohort
 from trabecula.evaluation import evaluate
 from trabecula.image import Source
-from trabecula.metrics import wilson
+from trabecula.metrics import LOWER_IS_BETTER, wilson
 from trabecula.prediction import Abstain, score
 from trabecula.protocol import Protocol
 from trabecula.report.numbers import Row, by_patient, compared, figures, headline_metric
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from trabecula.report.files import Report
     from trabecula.target import Target
 
-_BESIDE = ("baseline_prevalence", "baseline_acquisition", "baseline_age_sex_bmi")
+_BESIDE = ("baseline_prevalence", "baseline_acquisition")
 _DIAGNOSIS = "osteoporosis_dxa"
 _RIGHT, _ALMOST_CERTAIN = 0.9, 1e-6
+_UNITS = {"binary": "log-odds", "ordinal": "grades", "time_to_event": "incidence"}  # of a move; of a value its own
 _TUBE_KV = {"ct": -20.0}  # how far the tube voltage is moved: a step down of a CT scanner; elsewhere 10 kV up
 _OTHER_KV, _OTHER_KERNEL = 10.0, "bone"
 
@@ -97,11 +98,11 @@ def prove(system: System, trial: Trial, *, jobs: int | None = None, progress: Pr
 
 def verdict(proof: Mapping[str, Any]) -> dict[str, bool]:
     """Say which of the claims hold: each follows from the figures of `prove`."""
-    sign = -1 if proof["metric"] in ("mae",) else 1
+    sign = -1 if proof["metric"] in LOWER_IS_BETTER else 1
     held = {
         f"better than {name.removeprefix('baseline_')}": _beyond(each["difference"], sign)
         for name, each in proof["beside"].items()
-        if name in _BESIDE[:2] and each["difference"]
+        if name in _BESIDE and each["difference"]
     }
     twins = proof["twins"]
     bone = twins["moved"]["bone"]
@@ -203,7 +204,7 @@ def _twins(system: System, cohort: Cohort, trial: Trial, progress: Progress) -> 
     low, high = wilson(right, len(bone))
     return {
         "pairs": len(bone), "abstained": trial.pairs - len(bone), "right": right / len(bone), "right_low": low,
-        "right_high": high, "unit": "log-odds" if system.headline.classifies else system.headline.unit,
+        "right_high": high, "unit": _UNITS.get(system.headline.kind, system.headline.unit),
         "changes": changes,
         "moved": {name: float(np.median(np.abs([*steps.values()]))) for name, steps in moved.items() if steps},
         "drifted": {name: float(np.median([*steps.values()])) for name, steps in moved.items() if steps},

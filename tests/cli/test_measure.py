@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from tests.measure.bodies import painted, spine
-from trabecula import measurement
+from trabecula import cache
 from trabecula.image_files import write_nifti
 from trabecula.measure import quantities
 
@@ -61,7 +61,7 @@ def test_numbers_are_remembered_until_image_settings_or_code_change(run, study, 
     monkeypatch.setattr(quantities, "measure_hounsfield", lambda *given: computed.append(1) or kept(*given))
     assert run(*words)[1] == first
     assert not computed
-    monkeypatch.setattr(measurement, "sources_digest", lambda: "another version")
+    monkeypatch.setattr(cache, "package_digest", lambda package: "another version")
     assert run(*words)[1] == first
     assert computed == [1]
 

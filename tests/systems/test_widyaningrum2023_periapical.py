@@ -101,7 +101,7 @@ def test_a_brighter_exposure_moves_shares_only_where_centres_are_the_trainings(p
 def test_without_a_mask_the_middle_is_looked_at(people):
     pixels = np.full((300, 340), 10)
     pixels[100:200, 120:220] = np.arange(100)[:, None] + 100
-    counts = grey_histogram(picture(pixels)["images"][FILM], box_px=100, sources="")
+    counts = grey_histogram(picture(pixels)["images"][FILM], box_px=100)
     assert counts[100:200].tolist() == [100] * 100
     assert counts.sum() == 10_000
     bare = replace(people[0], masks=Images({}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trabecula.report.words import metric_name, number, system_name
+from trabecula.report.words import metric_name, number, system_name, with_interval
 
 _YES = {True: "yes", False: "no"}
 
@@ -35,14 +35,6 @@ def moved(twins: Mapping[str, Any]) -> str:
     """Say how far answers move, in the middle, when one thing changes."""
     told = [f"{name} {number(step)}" for name, step in twins["moved"].items()]
     return f"median move in {twins['unit']}: " + ", ".join(told)
-
-
-def with_interval(figure: Mapping[str, float | None] | None, digits: int = 2) -> str:
-    """Write a figure with its 95 % interval; one that could not be computed is an en dash."""
-    if not figure or figure["value"] is None:
-        return number(None)
-    value, low, high = (number(figure[name], digits) for name in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
 
 
 def _beside(each: Mapping[str, Any]) -> str:

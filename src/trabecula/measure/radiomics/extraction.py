@@ -74,16 +74,12 @@ def extract(image: Image, mask: Image, *, settings: Settings = _DEFAULT, label: 
     return {name: value for name, value in features.items() if math.isfinite(value)}
 
 
-def record(
-    image: Image, mask: Image, *, settings: Mapping[str, Any], label: int | None = None, sources: str = ""
-) -> NDArray[np.void]:
+def record(image: Image, mask: Image, *, settings: Mapping[str, Any], label: int | None = None) -> NDArray[np.void]:
     """Return `extract` as one row of a named array, with settings as plain JSON: what `cache.remember` can keep.
 
-    `remember(record, image, mask, settings={"settings": asdict(settings), "sources": sources_digest()})`: without
-    `sources`, from `trabecula.measure.sources`, a change of another module of radiomics would not be seen. Raises
+    `remember(record, image, mask, settings={"settings": asdict(settings)}, package="trabecula.measure")`. Raises
     `ValueError` as `extract`.
     """
-    del sources
     features = extract(image, mask, settings=Settings.of(settings), label=label)
     return np.array([tuple(features.values())], dtype=[(name, np.float64) for name in features])
 

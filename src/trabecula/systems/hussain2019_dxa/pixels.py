@@ -46,7 +46,6 @@ def feature_maps(
     patch: int,
     reach: int,
     strength: float,
-    code: str = "",  # noqa: ARG001 part of the name in the cache
 ) -> NDArray[np.float32]:
     """Return `FEATURES` of each pixel, `[feature, j, i]`, on pixels of about `pixel_mm` (0 leaves them as they are).
 

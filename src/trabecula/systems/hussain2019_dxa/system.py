@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from trabecula.cache import package_digest, remember
+from trabecula.cache import remember
 from trabecula.learn.split import inner
 from trabecula.prediction import Abstain, Answer, Prediction, Probability, Value
 from trabecula.reference import REFERENCES
@@ -158,7 +158,7 @@ class DxaReport(System):
         """Return features `[feature, j, i]`, the side of a pixel in mm, and how many of the scan's make one."""
         beams = [case.images.source(f"{part}_dxa_{beam}") for beam in ("low", "high")]
         how = {"pixel_mm": self.pixel_mm, "patch": self.patch, "reach": self.reach, "strength": self.strength}
-        maps = remember(feature_maps, *beams, settings={**how, "code": package_digest(__package__)})
+        maps = remember(feature_maps, *beams, settings=how, package="trabecula.systems.hussain2019_dxa")
         mm, times = remember(pixel, beams[0], settings={"pixel_mm": self.pixel_mm}).tolist()
         return maps, float(mm), int(times)
 

@@ -20,7 +20,6 @@ import numpy as np
 from trabecula import cache
 from trabecula.learn.split import inner_folds
 from trabecula.learn.tabular import labelled, predictions
-from trabecula.measure.sources import sources_digest
 from trabecula.prediction import Abstain, Answer, Prediction
 from trabecula.state import State
 from trabecula.system import Evidence, Inputs, Model, Run, System, guess, paper
@@ -247,13 +246,12 @@ class HierarchicalScreening(System):
         """Return the mean of each feature over the vertebrae of a case, and why there is none where there is none."""
         if not (_CT in case.images and _REGION in case.masks):
             return np.full(len(FEATURES), np.nan), "no CT with a region"
-        settings = {
-            "levels": self.grey_levels, "low_hu": self.low_hu, "high_hu": self.high_hu, "sources": sources_digest(),
-        }  # fmt: skip
+        settings = {"levels": self.grey_levels, "low_hu": self.low_hu, "high_hu": self.high_hu}
         try:
             found = cache.remember(
-                vertebral_texture, case.images.source(_CT), case.masks.source(_REGION), settings=settings
-            )
+                vertebral_texture, case.images.source(_CT), case.masks.source(_REGION), settings=settings,
+                package="trabecula.measure",
+            )  # fmt: skip
         except ValueError as error:
             return np.full(len(FEATURES), np.nan), str(error)
         return np.asarray(found).mean(axis=0), ""

@@ -27,17 +27,14 @@ FEATURES = (
 """IBSI tags; of features that grow with the number of voxels, and so with the field of view, the normalised one."""
 
 
-def vertebral_texture(
-    image: Image, mask: Image, *, levels: int, low_hu: float, high_hu: float, sources: str
-) -> NDArray[np.float64]:
+def vertebral_texture(image: Image, mask: Image, *, levels: int, low_hu: float, high_hu: float) -> NDArray[np.float64]:
     """Return `FEATURES` of each region of L1 to L4 `[vertebra, feature]`; NaN where one is not defined.
 
-    HU are clipped to a range and divided into `levels` between the lowest and the highest of the region. `sources` is
-    the digest of the code that measures. A vertebra that cannot be measured is left out.
+    HU are clipped to a range and divided into `levels` between the lowest and the highest of the region. A
+    vertebra that cannot be measured is left out.
     Raises `ValueError` for an image that is not in HU or does not lie under the mask, and when no vertebra can be
     measured, for the reason of the first.
     """
-    del sources
     if image.unit != "HU":
         raise ValueError(f"this image is in {image.unit!r}, not in HU: bring a CT")
     settings = Settings(families=("stat", "ih", "cm", "rlm"), bin_count=levels, aggregations=("2D_avg",))

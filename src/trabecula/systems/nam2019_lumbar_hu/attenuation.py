@@ -22,15 +22,14 @@ PLACES = ("L1", "L2", "L3", "L4", "L5", "region")
 _TALL = Ellipse(height_mm=40.0)  # as far up and down as the endplates allow
 
 
-def attenuation(image: Image, mask: Image, *, drawn: bool, slices: int, sources: str = "") -> NDArray[np.float64]:
+def attenuation(image: Image, mask: Image, *, drawn: bool, slices: int) -> NDArray[np.float64]:
     """Return the mean HU of each of `PLACES`, NaN where the mask has none or it cannot be read (metal, too small).
 
     `drawn` masks are the trabecular regions themselves; in whole bodies an ellipse clear of the walls is placed.
-    `slices` is 3 for the mean of three axial slices, 0 for all voxels. `sources` names the code of all measurements.
+    `slices` is 3 for the mean of three axial slices, 0 for all voxels.
     Raises `ValueError` for an image that is not in HU and a mask of another place, empty, or of several values
     without names.
     """
-    del sources
     if image.unit != "HU":
         raise ValueError(f"this image is in {image.unit!r}, not in HU: attenuation is read in a CT")
     same_place(image, mask)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from trabecula.cache import remember
-from trabecula.measure.sources import sources_digest
 from trabecula.prediction import Abstain, Answer, Prediction, Value, graded
 from trabecula.state import State
 from trabecula.system import Evidence, Run, System, guess, paper
@@ -127,9 +126,10 @@ class LumbarAttenuation(System):
             return Abstain("required input missing: sex")
         means, role = {"table": case.number("mean_hu")}, _mask_role(case)
         if role is not None:
-            settings = {"drawn": role == _DRAWN, "slices": self.slices, "sources": sources_digest()}
+            settings = {"drawn": role == _DRAWN, "slices": self.slices}
             try:
-                found = remember(attenuation, case.images.source(_CT), case.masks.source(role), settings=settings)
+                contents = case.images.source(_CT), case.masks.source(role)
+                found = remember(attenuation, *contents, settings=settings, package="trabecula.measure")
             except ValueError as error:
                 return Abstain(str(error))
             means = dict(zip(PLACES, found.tolist(), strict=True))

@@ -15,7 +15,6 @@ from trabecula.cache import remember
 from trabecula.measure.elements import dxa_fall, impact_force
 from trabecula.measure.elements.femur import PlateDensity
 from trabecula.measure.elements.femur_landmarks import NECK_BOX_MM, femur_landmarks
-from trabecula.measure.sources import sources_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +54,7 @@ def attributes(case: Case, *, element_mm: float, density: PlateDensity) -> dict[
     """
     found = remember(
         measured, case.images.source("hip_dxa"), case.masks.source("proximal_femur"),
-        settings={"element_mm": element_mm, "density": density, "code": sources_digest()},
+        settings={"element_mm": element_mm, "density": density}, package="trabecula.measure",
     )  # fmt: skip
     numbers = dict(zip(_MEASURED, found.tolist(), strict=True))
     force = impact_force(case.number("weight_kg"), case.number("height_cm"))
@@ -71,14 +70,7 @@ def clinical(case: Case) -> dict[str, float]:
     return told
 
 
-def measured(
-    image: Image,
-    mask: Image,
-    *,
-    element_mm: float,
-    density: PlateDensity,
-    code: str,  # noqa: ARG001 part of the name in the cache
-) -> Floats:
+def measured(image: Image, mask: Image, *, element_mm: float, density: PlateDensity) -> Floats:
     """Return geometry, densities and the response to `REFERENCE_N` of the femur in a DXA map, in a fixed order.
 
     Raises `ValueError` as `dxa_fall`.

@@ -58,19 +58,18 @@ def greys(image: Image) -> NDArray[np.uint8]:
     return np.asarray(np.rint((LEVELS - 1) * (values - low) / (high - low)), dtype=np.uint8)
 
 
-def grey_histogram(image: Image, *masks: Image, box_px: int, sources: str) -> NDArray[np.int64]:
+def grey_histogram(image: Image, *masks: Image, box_px: int) -> NDArray[np.int64]:
     """Return how many pixels of the region have each grey level `[256]`; errors as `inside` and `greys`."""
-    del sources
     region = inside(image, masks[0] if masks else None, box_px)
     return np.bincount(greys(image)[region], minlength=LEVELS)
 
 
-def clustered(image: Image, *masks: Image, method: Method, clusters: int, box_px: int, sources: str) -> Floats:
+def clustered(image: Image, *masks: Image, method: Method, clusters: int, box_px: int) -> Floats:
     """Return the centres of the clusters of one region, from dark to bright, `[cluster]`.
 
     Raises `ValueError` as `grey_histogram`, and for fewer different grey levels than clusters.
     """
-    return centres_of(grey_histogram(image, *masks, box_px=box_px, sources=sources), method, clusters)
+    return centres_of(grey_histogram(image, *masks, box_px=box_px), method, clusters)
 
 
 def centres_of(counts: NDArray[np.int64], method: Method, clusters: int) -> Floats:

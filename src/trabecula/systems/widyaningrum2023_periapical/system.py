@@ -18,7 +18,6 @@ import numpy as np
 
 from trabecula import cache
 from trabecula.learn.tabular import labelled, predictions
-from trabecula.measure.sources import sources_digest
 from trabecula.prediction import Abstain, Answer
 from trabecula.state import State
 from trabecula.system import Evidence, Run, System, guess, paper
@@ -171,7 +170,8 @@ class ClusterShares(System):
         try:
             centres = cache.remember(
                 clustered, *self._sources(case),
-                settings={**self._settings, "method": self.clusterer, "clusters": self.clusters},
+                settings={"box_px": self.box_px, "method": self.clusterer, "clusters": self.clusters},
+                package="trabecula.measure",
             )  # fmt: skip
         except ValueError as error:
             return f"the grey levels of the region make no {self.clusters} clusters: {error}", None
@@ -180,13 +180,9 @@ class ClusterShares(System):
     def _histogram(self, case: Case) -> NDArray[np.int64] | str:
         """Return how many pixels have each grey level, or why nothing can be counted."""
         try:
-            return np.asarray(cache.remember(grey_histogram, *self._sources(case), settings=self._settings))
+            return np.asarray(cache.remember(grey_histogram, *self._sources(case), settings={"box_px": self.box_px}))
         except ValueError as error:
             return str(error)
-
-    @property
-    def _settings(self) -> dict[str, Any]:
-        return {"box_px": self.box_px, "sources": sources_digest()}
 
     def _sources(self, case: Case) -> list[Any]:
         masks = [case.masks.source(_REGION)] if _REGION in case.masks else []

@@ -17,16 +17,13 @@ if TYPE_CHECKING:
     from trabecula.image import Image
 
 
-def features(
-    image: Image, mask: Image, *, level: str, depth_mm: float | None, bin_width: float, sources: str = ""
-) -> NDArray[np.void]:
+def features(image: Image, mask: Image, *, level: str, depth_mm: float | None, bin_width: float) -> NDArray[np.void]:
     """Return the features of the original image and its wavelet bands, one row of an array with their names.
 
-    Where a feature is not defined for this region it is absent. `sources` names the code of all measurements.
+    Where a feature is not defined for this region it is absent.
     Raises `ValueError` for an image that is not in HU, a mask of another place or without the level, metal, and a
     region without texture.
     """
-    del sources
     if image.unit != "HU":
         raise ValueError(f"this image is in {image.unit!r}, not in HU: the features are those of a CT")
     same_place(image, mask)

@@ -19,7 +19,6 @@ import numpy as np
 from trabecula.cache import remember
 from trabecula.learn.split import inner_folds
 from trabecula.learn.tabular import labelled, predictions, present
-from trabecula.measure.sources import sources_digest
 from trabecula.prediction import Abstain, Answer
 from trabecula.state import Json, State
 from trabecula.system import Evidence, Inputs, Run, System, guess, paper
@@ -263,9 +262,10 @@ class RadScoreNomogram(System):
         role = next((role for role in (_DRAWN, _BODIES) if role in case.masks), None)
         if role is None:
             return Abstain(f"no mask of {_DRAWN} or {_BODIES} tells where cancellous bone of {_LEVEL} is")
-        settings = {**self._region(role), "bin_width": self.bin_width, "sources": sources_digest()}
+        settings = {**self._region(role), "bin_width": self.bin_width}
         try:
-            row = remember(features, case.images.source(_CT), case.masks.source(role), settings=settings)
+            contents = case.images.source(_CT), case.masks.source(role)
+            row = remember(features, *contents, settings=settings, package="trabecula.measure")
         except ValueError as error:
             return Abstain(str(error))
         return dict(zip(row.dtype.names or (), map(float, row[0].tolist()), strict=True))
