@@ -25,7 +25,7 @@ from trabecula.systems.liu2022_hierarchical.texture import FEATURES, middle_slic
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "ct_totalseg_example"
 TARGET = "osteoporosis_dxa"
-SETTINGS = {"levels": 32, "low_hu": -200.0, "high_hu": 1000.0, "sources": ""}
+SETTINGS = {"levels": 32, "low_hu": -200.0, "high_hu": 1000.0}
 AXIAL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 LEARNERS = ("logistic", "svm", "ann", "forest", "boosted", "stacking")
 
