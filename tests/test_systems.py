@@ -15,10 +15,10 @@ from trabecula.system import get_system
 
 BUILT = [id_ for id_ in system_ids() if system_card(id_).built]
 PATIENTS = 60
-FEWER = {"hussain2019_dxa": 24} | dict.fromkeys(
+FEWER = {"hussain2019_dxa": 24, "kong2022_spine_deepsurv": 40} | dict.fromkeys(
     ("nam2019_lumbar_hu", "xie2022_qct_radiomics", "liu2022_hierarchical"), 30
 )
-"""Scans that take some 3 s to make."""
+"""Images that take some 2 to 3 s to make."""
 
 
 @pytest.mark.parametrize("check", [check.name for check in CHECKS])
