@@ -6,15 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from trabecula.cohort import open_cohort
 from trabecula.cohorts.phantom_lumbar_ct.cohort import SETTINGS, make
 from trabecula.measure.number import same_place
-from trabecula.metrics import auc
 from trabecula.phantom.anatomy.lumbar_bone import REGION, region
 from trabecula.phantom.anatomy.scene import Scene
 from trabecula.phantom.ct import hounsfield
@@ -191,53 +186,6 @@ def test_what_the_scan_shows_is_the_class_of_the_true_density():
 def test_bad_input_gives_one_clear_line(make_it, line):
     with pytest.raises((ValueError, KeyError), match=line):
         make_it()
-
-
-def cross_validated(truth, features):
-    model = make_pipeline(StandardScaler(), LogisticRegression())
-    return cross_val_predict(model, np.asarray(features, dtype=float), truth, cv=5, method="predict_proba")[:, 1]
-
-
-def acquisition(each):
-    sites = ("north", "south", "east", "west")
-    numbers = ("kvp", "pixel_mm", "slice_mm", "interval_mm")
-    return [
-        *(each.groups["site"] == site for site in sites),
-        *(each.groups["contrast"] == phase for phase in ("arterial", "portal_venous")),
-        *(float(each.groups[name]) for name in numbers),
-    ]
-
-
-def labelled(n, seed):
-    cases = open_cohort("phantom_lumbar_ct", n=n, seed=seed).cases
-    return (
-        cases, np.array([c.truth["osteoporosis_dxa"] for c in cases]), np.array([c.weight for c in cases])
-    )  # fmt: skip
-
-
-@pytest.mark.slow
-def test_hard_but_fair_over_ten_seeds():
-    """Weighted AUC of the true density 0.78 to 0.88 at n = 1,000 in each seed; acquisition facts 0.50 on average."""
-    density, facts = [], []
-    for seed in range(10):
-        cases, truth, weight = labelled(1000, seed)
-        true = [c.images.source("lumbar_ct").recipe.trunk.skeleton.lumbar_vbmd_mg_cm3 for c in cases]
-        density.append(auc(truth, -np.array(true), weight))
-        facts.append(auc(truth, cross_validated(truth, [acquisition(c) for c in cases])))
-    assert min(density) > 0.78
-    assert max(density) < 0.88
-    assert np.mean(facts) == pytest.approx(0.50, abs=0.03)
-
-
-@pytest.mark.slow
-def test_the_mean_of_the_whole_picture_tells_little():
-    """The mean of coarse volumes of the same field stands for that of the picture: n = 240."""
-    cases, truth, weight = labelled(240, 3)
-    sources = [c.images.source("lumbar_ct").recipe for c in cases]
-    coarse = {"pixel_mm": 4.0, "slice_mm": 6.0, "interval_mm": 6.0}
-    means = [-float(replace(s, scanner=replace(s.scanner, **coarse)).load().voxels.mean()) for s in sources]
-    density = [-s.trunk.skeleton.lumbar_vbmd_mg_cm3 for s in sources]
-    assert auc(truth, np.array(means), weight) < auc(truth, np.array(density), weight) - 0.10
 
 
 @pytest.mark.slow

@@ -6,11 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from tests.cohorts.told import coarse
 from trabecula.cohort import open_cohort
 from trabecula.cohorts.phantom_periapical.cohort import SETTINGS, make
 from trabecula.metrics import auc
@@ -27,29 +24,6 @@ def pixels(patient, **settings):
 
 def mask(picture, what):
     return PeriapicalMask(picture=picture, what=what).load().voxels[0]
-
-
-def coarse(picture, factor=5):
-    """Return the same view on pixels so many times as large, which moves neither exposure nor mean grey."""
-    film = picture.film
-    xray = replace(film.xray, pixel_mm=film.xray.pixel_mm * factor, blur_mm=0.0)
-    return replace(
-        picture,
-        film=replace(
-            film, rows=film.rows // factor, columns=film.columns // factor, quanta=film.quanta * factor**2, xray=xray
-        ),
-    )
-
-
-def acquisition(case):
-    sites = ("north", "south", "east", "west")
-    numbers = ("kvp", "rows", "columns", "pixel_mm")
-    return [*(case.groups["site"] == site for site in sites), *(float(case.groups[name]) for name in numbers)]
-
-
-def learnt(truth, features):
-    model = make_pipeline(StandardScaler(), LogisticRegression())
-    return cross_val_predict(model, np.asarray(features, dtype=float), truth, cv=5, method="predict_proba")[:, 1]
 
 
 def test_a_film_is_as_large_as_one():
@@ -129,31 +103,6 @@ def test_the_mean_of_the_picture_says_little():
     mean = [coarse(case.images.source("periapical").recipe, 8).load().voxels.mean() for case in cases]
     density = [case.images.source("periapical").recipe.bone.trabecular for case in cases]
     assert auc(truth, -np.array(mean)) < auc(truth, -np.array(density)) - 0.05
-
-
-@pytest.mark.slow
-def test_density_tells_osteoporosis_the_mean_of_the_picture_much_less_and_acquisition_nothing():
-    """AUC over ten seeds at n = 1,000, weighted to the population.
-
-    Pictures are made at n = 400 for each of three seeds, on pixels five times as large.
-    """
-    density, facts, apart = [], [], []
-    for seed in range(10):
-        cases = open_cohort("phantom_periapical", n=1000, seed=seed).cases
-        truth = np.array([case.truth["osteoporosis_dxa"] for case in cases])
-        weights = np.array([case.weight for case in cases])
-        bone = -np.array([case.images.source("periapical").recipe.bone.trabecular for case in cases])
-        density.append(auc(truth, bone, weights))
-        facts.append(auc(truth, learnt(truth, [acquisition(case) for case in cases]), weights))
-        if seed < 3:
-            some = slice(400)
-            mean = -np.array(
-                [coarse(case.images.source("periapical").recipe).load().voxels.mean() for case in cases[some]]
-            )
-            apart.append(auc(truth[some], bone[some], weights[some]) - auc(truth[some], mean, weights[some]))
-    assert 0.78 < np.mean(density) < 0.88
-    assert np.mean(facts) == pytest.approx(0.50, abs=0.03)
-    assert np.mean(apart) > 0.10
 
 
 @pytest.mark.slow
