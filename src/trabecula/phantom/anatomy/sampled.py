@@ -44,9 +44,10 @@ def sampled_place(value: Place, low: Point, high: Point, *, step_mm: float = STE
     def between(x: Floats, y: Floats, z: Floats) -> Floats:
         places = [(np.asarray(at) - start) / step_mm for at, start in zip((x, y, z), starts, strict=True)]
         if _separable(x, y, z):
-            along_x, along_y, along_z = (_weights(at.ravel(), n) for at, n in zip(places, counts, strict=True))
-            plane = np.matmul(along_y, grid @ along_x.T)
-            return np.asarray((along_z @ plane.reshape(len(grid), -1)).reshape(len(along_z), *plane.shape[1:]))
+            found = grid
+            for axis, at in zip((2, 1, 0), places, strict=True):
+                found = _taken(found, at.ravel(), axis)
+            return found
         return np.asarray(map_coordinates(grid, np.broadcast_arrays(*places[::-1]), order=1, mode="nearest"))
 
     return between
@@ -99,13 +100,13 @@ def _separable(x: Floats, y: Floats, z: Floats) -> bool:
     return x.shape[:-1] == (1, 1) and y.shape[::2] == (1, 1) and z.shape[1:] == (1, 1)
 
 
-def _weights(places: Floats | Sequence[float], count: int) -> Floats:
-    """Return the shares `[place, grid point]` that linear interpolation takes; places count in grid points."""
-    held = np.clip(np.asarray(places, dtype=np.float64), 0, count - 1.000001)
+def _taken(values: Floats, places: Floats, axis: int) -> Floats:
+    """Return values taken linearly between those at grid points of an axis; places count in grid points."""
+    held = np.clip(places.astype(np.float64), 0, values.shape[axis] - 1.000001)
     below = held.astype(int)
-    share = held - below
-    rows = np.arange(len(held))
-    weights = np.zeros((len(held), count), dtype=np.float32)
-    weights[rows, below] = 1 - share
-    weights[rows, below + 1] += share.astype(np.float32)
-    return weights
+    share = (held - below).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+    low, high = (values.take(at, axis) for at in (below, below + 1))
+    high -= low
+    high *= share
+    high += low
+    return high
