@@ -72,7 +72,12 @@ def test_the_central_square():
     assert frame(_image(_film(200, 120)), centre=0.5) == (70, 130, 30, 90)
 
 
-@pytest.mark.parametrize("crop", [{}, {"trim": True, "centre": 1.0}])
+def test_the_square_moves_along_the_height():
+    assert frame(_image(_film(200, 120)), centre=1.0, along=0.0) == (0, 120, 0, 120)
+    assert frame(_image(_film(200, 120)), centre=1.0, along=1.0) == (80, 200, 0, 120)
+
+
+@pytest.mark.parametrize("crop", [{}, {"trim": True, "centre": 1.0}, {"trim": True, "centre": 1.0, "along": 0.6}])
 def test_heat_comes_back_to_where_the_picture_showed_it(crop):
     pixels = np.zeros((260, 180))
     pixels[20:220, 10:130] = _film()

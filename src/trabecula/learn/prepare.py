@@ -38,6 +38,7 @@ def picture(
     size: int,
     trim: bool = False,
     centre: float | None = None,
+    along: float = 0.5,
     percentiles: tuple[float, float] = (1.0, 99.0),
 ) -> NDArray[np.uint8]:
     """Return a square picture `[size, size]` of 0 to 255, the middle slice of a volume.
@@ -49,7 +50,7 @@ def picture(
     from PIL import Image as Picture  # noqa: PLC0415 keeps `import trabecula` light
 
     pixels = _middle(image)
-    top, bottom, left, right = frame(image, trim=trim, centre=centre)
+    top, bottom, left, right = frame(image, trim=trim, centre=centre, along=along)
     if trim:
         pixels = _without_marks(pixels)
     cropped = Picture.fromarray(pixels[top:bottom, left:right])
@@ -60,11 +61,11 @@ def picture(
     return grey
 
 
-def frame(image: Image, *, trim: bool = False, centre: float | None = None) -> Frame:
+def frame(image: Image, *, trim: bool = False, centre: float | None = None, along: float = 0.5) -> Frame:
     """Return the part of a picture that `picture` looks at.
 
-    `trim` leaves out even borders (collimation, padding, scanner lines). `centre` then keeps a central square with
-    that share of the shorter side.
+    `trim` leaves out even borders (collimation, padding, scanner lines). `centre` then keeps a square with that share
+    of the shorter side, in the middle, or elsewhere `along` the height: 0 is the top, 1 the bottom.
     """
     pixels = _middle(image)
     top, bottom, left, right = 0, pixels.shape[0], 0, pixels.shape[1]
@@ -73,13 +74,13 @@ def frame(image: Image, *, trim: bool = False, centre: float | None = None) -> F
         left, right = _inside(pixels[top:bottom].T)
     if centre is not None:
         side = max(1, round(centre * min(bottom - top, right - left)))
-        top, left = (top + bottom - side) // 2, (left + right - side) // 2
+        top, left = top + int(along * (bottom - top - side)), (left + right - side) // 2
         bottom, right = top + side, left + side
     return Frame(top, bottom, left, right)
 
 
 def on_grid(
-    heat: NDArray[Any], image: Image, *, trim: bool = False, centre: float | None = None
+    heat: NDArray[Any], image: Image, *, trim: bool = False, centre: float | None = None, along: float = 0.5
 ) -> NDArray[np.float32]:
     """Lay a map `[h, w]` of what `picture` showed back onto the grid `[k, j, i]` of the image, zero outside the frame.
 
@@ -88,7 +89,7 @@ def on_grid(
     """
     from PIL import Image as Picture  # noqa: PLC0415
 
-    top, bottom, left, right = frame(image, trim=trim, centre=centre)
+    top, bottom, left, right = frame(image, trim=trim, centre=centre, along=along)
     shown = Picture.fromarray(np.asarray(heat, dtype=np.float32))
     laid = np.zeros(image.shape, dtype=np.float32)
     resized = shown.resize((right - left, bottom - top), Picture.Resampling.BILINEAR)
