@@ -187,17 +187,16 @@ def role_of(mask: Image) -> str:
 
 
 def _measured(case: Case, wanted: Quantity) -> list[Measured]:
-    contrast = case.groups.get("contrast", "none")
     facts = {name: value for name, value in {**case.table, **case.groups}.items() if name in wanted.facts}
     found: list[Measured] = []
     try:
-        if wanted.native and contrast != "none":
-            raise ValueError(f"contrast ({contrast}) raises the {wanted.id} by an amount that is not known")
         views = views_of(case, wanted)
     except ValueError as error:
         return [Missing(name=wanted.id, part="", abstain=Abstain(str(error)))]
     for view, image, masks in views:
         try:
+            if wanted.native and ROLES[image].modality == "ct":
+                _without_contrast(case, wanted)
             contents = [case.images.source(image), *(case.masks.source(role) for role in masks)]
             settings = {
                 "what": wanted.id, "view": wanted.views.index(view), "image": image, "masks": list(masks),
@@ -209,6 +208,14 @@ def _measured(case: Case, wanted: Quantity) -> list[Measured]:
         else:
             found += [_restored(told) for told in json.loads(np.asarray(kept).tobytes())]
     return found
+
+
+def _without_contrast(case: Case, wanted: Quantity) -> None:
+    contrast = case.groups.get("contrast")
+    if contrast is None:
+        raise ValueError(f"whether contrast was given is not known, and it raises the {wanted.id}: tell `contrast`")
+    if contrast != "none":
+        raise ValueError(f"contrast ({contrast}) raises the {wanted.id} by an amount that is not known")
 
 
 def measured_bytes(*contents: Image, **told: Any) -> NDArray[np.uint8]:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal
 
-VERSION = "1"
+import numpy as np
+
+VERSION = "2"
 """Raised whenever a figure changes; reports print it."""
 
 Mark = Literal["read", "second-hand", "recall"]
@@ -80,6 +83,77 @@ REFERENCES = MappingProxyType({
         Reference(id="genant_3", value=0.40, unit="1", population=_GENANT, source="Wang, QIMS 2019", mark="read"),
     )
 })  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceByAge:
+    """Mean and SD by age of people of one sex, for Z-scores: `ages` in years, rising, and between whom it holds.
+
+    Raises `ValueError` for ages that do not rise, or means and SDs that are not positive or not as many.
+    """
+
+    site: str
+    sex: Sex
+    ages: tuple[float, ...]
+    means: tuple[float, ...]
+    sds: tuple[float, ...]
+    source: str
+    covers: tuple[float, float] | None = None
+    """The youngest and the oldest, in years; without it the first and the last of `ages`."""
+
+    def __post_init__(self) -> None:
+        if not len(self.ages) == len(self.means) == len(self.sds) >= 2 or any(a >= b for a, b in pairwise(self.ages)):
+            raise ValueError("a reference by age has two or more rising ages, and a mean and an SD for each")
+        if min(*self.means, *self.sds) <= 0:
+            raise ValueError("means and SDs of a reference are positive")
+
+    def z_score(self, bmd_g_cm2: float, age_years: float) -> float:
+        """Return how many SDs an areal BMD lies from people of this age, linearly between the ages.
+
+        Raises `ValueError` outside the ages that are covered, and for a BMD that is not positive.
+        """
+        youngest, oldest = self.covers or (self.ages[0], self.ages[-1])
+        if not youngest <= age_years <= oldest:
+            raise ValueError(f"this reference covers {youngest:g} to {oldest:g} years, not {age_years:g}")
+        if not (math.isfinite(bmd_g_cm2) and bmd_g_cm2 > 0):
+            raise ValueError(f"BMD is positive and in g/cm2; got {bmd_g_cm2}")
+        mean, sd = (float(np.interp(age_years, self.ages, each)) for each in (self.means, self.sds))
+        return (bmd_g_cm2 - mean) / sd
+
+
+_DECADES = (25.0, 35.0, 45.0, 55.0, 65.0, 75.0)
+_SURVEY = "NHANES 2007-2008, adults of the USA of all origins, Hologic; means of decades, computed by us"
+
+BMD_BY_AGE = MappingProxyType({
+    (row.site, row.sex): row
+    for row in (
+        ReferenceByAge(
+            site="femoral_neck", sex="female", source=_SURVEY, ages=_DECADES, covers=(20, 79),
+            means=(0.905, 0.859, 0.834, 0.779, 0.729, 0.698), sds=(0.131, 0.126, 0.125, 0.129, 0.117, 0.123),
+        ),
+        ReferenceByAge(
+            site="femoral_neck", sex="male", source=_SURVEY, ages=_DECADES, covers=(20, 79),
+            means=(0.956, 0.898, 0.876, 0.844, 0.815, 0.785), sds=(0.131, 0.136, 0.125, 0.124, 0.138, 0.125),
+        ),
+        ReferenceByAge(
+            site="total_hip", sex="female", source=_SURVEY, ages=_DECADES, covers=(20, 79),
+            means=(0.986, 0.962, 0.950, 0.902, 0.853, 0.820), sds=(0.127, 0.129, 0.129, 0.138, 0.129, 0.145),
+        ),
+        ReferenceByAge(
+            site="total_hip", sex="male", source=_SURVEY, ages=_DECADES, covers=(20, 79),
+            means=(1.075, 1.042, 1.040, 1.029, 1.004, 0.978), sds=(0.128, 0.141, 0.128, 0.137, 0.148, 0.148),
+        ),
+        ReferenceByAge(
+            site="lumbar", sex="female", source=_SURVEY, ages=_DECADES[:5], covers=(20, 69),
+            means=(1.074, 1.071, 1.056, 0.979, 0.945), sds=(0.111, 0.123, 0.131, 0.139, 0.149),
+        ),
+        ReferenceByAge(
+            site="lumbar", sex="male", source=_SURVEY, ages=_DECADES[:5], covers=(20, 69),
+            means=(1.058, 1.044, 1.046, 1.052, 1.057), sds=(0.115, 0.122, 0.132, 0.146, 0.147),
+        ),
+    )
+})  # fmt: skip
+"""Areal BMD in g/cm2 by site and sex, weighted to the population; L1-L4 ends at 69, as later half of it is missing."""
 
 
 def t_score(bmd_g_cm2: float, site: str, *, sex: Sex) -> float:

@@ -109,7 +109,11 @@ def test_radiomics_of_each_part(run, study):
         (("--mask", "ct.nii.gz"), "ct.nii.gz"),
         (("--mask", "empty.nii.gz"), "the mask is empty"),
         (("--mask", "small.nii.gz"), "resample the mask to the image"),
-        (("--mask", "bodies.nii.gz", "--what", "density"), "no 3 cm3 of fat could be found near the bones"),
+        (("--mask", "bodies.nii.gz", "--what", "density"), "whether contrast was given is not known"),
+        (
+            ("--mask", "bodies.nii.gz", "--what", "density", "--fact", "contrast=none"),
+            "no 3 cm3 of fat could be found near the bones",
+        ),
         (("--mask", "bodies.nii.gz", "--what", "areal"), "areal is measured in images of hip_dxa, or spine_dxa"),
         (("--mask", "bodies.nii.gz", "--what", "muscle"), "muscle needs a mask of psoas and vertebral_bodies"),
         (("--mask", "bodies.nii.gz", "--fact", "colour=red"), "a fact is told as NAME=VALUE"),

@@ -12,7 +12,6 @@ from trabecula.image import Image
 from trabecula.measure.areal import Beams, measure_areal, solved_bmd
 from trabecula.measure.density import internal_calibration, rod_calibration
 from trabecula.measure.interpretation import (
-    LocalReference,
     hip_t_score,
     hounsfield_finding,
     qct_finding,
@@ -23,6 +22,7 @@ from trabecula.measure.number import Missing, Number
 from trabecula.phantom.ct import Scanner, hounsfield
 from trabecula.phantom.dxa import Densitometer, dual_energy
 from trabecula.phantom.material import MINERAL_SHARE, pure, rod, trabecular_bone
+from trabecula.reference import ReferenceByAge
 
 TISSUES = {"air": "air", "fat": "lipid_rich_adipose", "muscle": "muscle", "blood": "blood"}
 RODS = (0.0, 50.0, 100.0, 200.0)
@@ -342,8 +342,8 @@ def test_a_t_score_needs_a_site_and_a_sex():
 
 
 def test_a_z_score_needs_a_reference_of_its_site_sex_and_age():
-    local = LocalReference(
-        site="femoral neck", sex="female", ages=(50.0, 70.0), means=(0.76, 0.66), sds=(0.12, 0.10), source="our clinic"
+    local = ReferenceByAge(
+        site="femoral_neck", sex="female", ages=(50.0, 70.0), means=(0.76, 0.66), sds=(0.12, 0.10), source="our clinic"
     )
     assert z_score(NECK, sex="female", age_years=60, reference=local).value == pytest.approx((0.558 - 0.71) / 0.11)
     for change in ({"sex": "male"}, {"age_years": 75}):
@@ -351,6 +351,20 @@ def test_a_z_score_needs_a_reference_of_its_site_sex_and_age():
             z_score(NECK, **{"sex": "female", "age_years": 60, "reference": local} | change)
     with pytest.raises(ValueError, match="rising ages"):
         replace(local, ages=(70.0, 50.0))
+    with pytest.raises(ValueError, match="no reference by age for trochanter"):
+        z_score(replace(NECK, part="trochanter"), sex="female", age_years=60)
+    with pytest.raises(ValueError, match="areal BMD in g/cm2"):
+        z_score(L1, sex="female", age_years=60)
+
+
+def test_a_z_score_is_against_the_survey_unless_told_otherwise():
+    """By hand: 0.729 is the mean of women of 60 to 69, at 65; half way to 75 it is 0.7135 with an SD of 0.120."""
+    found = z_score(replace(NECK, value=0.729), sex="female", age_years=65)
+    assert found.value == pytest.approx(0)
+    assert "NHANES 2007-2008" in found.region
+    assert z_score(NECK, sex="female", age_years=70).value == pytest.approx((0.558 - 0.7135) / 0.120)
+    with pytest.raises(ValueError, match="20 to 79 years"):
+        z_score(NECK, sex="female", age_years=85)
 
 
 def test_the_class_is_that_of_the_lowest_t_score_in_its_population():

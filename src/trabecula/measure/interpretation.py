@@ -16,17 +16,18 @@ import numpy as np
 
 from trabecula.measure.number import Measured, Missing, Number
 from trabecula.prediction import Abstain
-from trabecula.reference import REFERENCES, t_score, who_class
+from trabecula.reference import BMD_BY_AGE, REFERENCES, t_score, who_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trabecula.reference import Sex
+    from trabecula.reference import ReferenceByAge, Sex
 
 Facts: TypeAlias = Mapping[str, float | str]
 """What is known of patient and scan, by the names of table variables and acquisition facts."""
 
 _SITES = {"femoral neck": "femoral_neck", "neck": "femoral_neck", "total hip": "total_hip"}
+_SITES_BY_AGE = {**_SITES, "l1-l4": "lumbar"}
 _VERTEBRAE = ("T12", "L1", "L2", "L3", "L4")
 _RULE_KVP = 120.0
 _CLASSES = ("normal", "osteopenia", "osteoporosis")
@@ -40,28 +41,6 @@ class Finding:
     number: Number
     found: str
     sentence: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalReference:
-    """Mean and SD by age of people of one's own choice, for Z-scores: `ages` in years, rising.
-
-    No published table by age is built in, because none could be read at its source.
-    Raises `ValueError` for ages that do not rise, or means and SDs that are not positive or not as many.
-    """
-
-    site: str
-    sex: Sex
-    ages: tuple[float, ...]
-    means: tuple[float, ...]
-    sds: tuple[float, ...]
-    source: str
-
-    def __post_init__(self) -> None:
-        if not len(self.ages) == len(self.means) == len(self.sds) >= 2 or np.any(np.diff(self.ages) <= 0):
-            raise ValueError("a reference by age has two or more rising ages, and a mean and an SD for each")
-        if min(*self.means, *self.sds) <= 0:
-            raise ValueError("means and SDs of a reference are positive")
 
 
 def hip_t_score(bmd: Number, *, sex: Sex) -> Number:
@@ -80,21 +59,22 @@ def hip_t_score(bmd: Number, *, sex: Sex) -> Number:
     )  # fmt: skip
 
 
-def z_score(bmd: Number, *, sex: Sex, age_years: float, reference: LocalReference) -> Number:
-    """Return how many SDs an areal BMD lies from people of the same age and sex.
+def z_score(bmd: Number, *, sex: Sex, age_years: float, reference: ReferenceByAge | None = None) -> Number:
+    """Return how many SDs an areal BMD lies from people of the same age and sex: NHANES 2007-2008, or one's own.
 
-    Raises `ValueError` for a reference of another site or sex, and an age outside it.
+    Raises `ValueError` for a site, sex or age without a reference, and a number that is not an areal BMD.
     """
-    if _site(bmd.part) != _site(reference.site) or sex != reference.sex:
-        raise ValueError(f"this reference is of {reference.site} in {reference.sex}s, not of {bmd.part} in a {sex}")
-    if not reference.ages[0] <= age_years <= reference.ages[-1]:
-        raise ValueError(
-            f"this reference covers {reference.ages[0]:g} to {reference.ages[-1]:g} years, not {age_years:g}"
-        )
-    mean, sd = (float(np.interp(age_years, reference.ages, each)) for each in (reference.means, reference.sds))
+    if bmd.unit != "g/cm2":
+        raise ValueError(f"a Z-score is that of an areal BMD in g/cm2; {bmd.name} is in {bmd.unit}")
+    site = _SITES_BY_AGE.get(_site(bmd.part), _site(bmd.part))
+    found = reference or BMD_BY_AGE.get((site, sex))
+    if found is None:
+        raise ValueError(f"there is no reference by age for {bmd.part} in a person whose sex is {sex}")
+    if found.site != site or found.sex != sex:
+        raise ValueError(f"this reference is of {found.site} in {found.sex}s, not of {bmd.part} in a {sex}")
     return Number(
-        name="z_score", value=(bmd.value - mean) / sd, unit="SD", part=bmd.part,
-        region=f"{bmd.region}; {reference.source}",
+        name="z_score", value=found.z_score(bmd.value, age_years), unit="SD", part=bmd.part,
+        region=f"{bmd.region}; {found.source}",
     )  # fmt: skip
 
 
@@ -167,32 +147,45 @@ def qct_finding(densities: Sequence[Number]) -> Finding:
 
 
 def interpreted_areal(areal: Sequence[Measured], facts: Facts) -> list[Measured]:
-    """Return T-scores of femoral neck and total hip, the WHO class of the lowest, and why there is no Z-score.
+    """Return T-scores of femoral neck and total hip, the WHO class of the lowest, and Z-scores of these and L1-L4.
 
-    What needs a fact that is not among `facts` (`sex`, `age_years`, `postmenopausal`) abstains and names it.
+    What needs a fact that is not among `facts` (`sex`, `age_years`, `postmenopausal`) abstains and names it. L1-L4 has
+    no T-score: its young reference is the manufacturer's own.
     """
-    hip = [each for each in areal if isinstance(each, Number) and each.name == "bmd_g_cm2" and _is_hip(each.part)]
-    if not hip:
-        return [_missing("t_score", "", "a T-score is that of the femoral neck or the total hip; neither was measured")]
-    sex = _sex(facts)
+    known = [each for each in areal if isinstance(each, Number) and each.name == "bmd_g_cm2"]
+    known = [each for each in known if _site(each.part) in _SITES_BY_AGE]
+    if not known:
+        return [_missing("t_score", "", "neither the femoral neck nor the total hip nor L1-L4 was measured")]
+    sex, age = _sex(facts), float(facts["age_years"]) if "age_years" in facts else None
     found: list[Measured] = []
-    for each in hip:
-        try:
-            found.append(hip_t_score(each, sex=sex))  # type: ignore[arg-type]  # an unknown sex is refused
-        except ValueError as error:
-            found.append(_missing("t_score", each.part, str(error)))
-        found.append(
-            _missing("z_score", each.part, "no reference by age could be read at its source: give one in Python")
-        )
-    scores = [each for each in found if isinstance(each, Number)]
+    for each in known:
+        found += [_t_score(each, sex), _z_score(each, sex, age)]
+    scores = [each for each in found if isinstance(each, Number) and each.name == "t_score"]
     try:
-        if sex is None or "age_years" not in facts:
+        if sex is None or age is None:
             raise ValueError(f"the {'sex' if sex is None else 'age'} is not known, and the class depends on it")
         menopause = {"0": False, "1": True}.get(str(facts.get("postmenopausal", "")).removesuffix(".0"))
-        class_ = who_finding(scores, sex=sex, age_years=float(facts["age_years"]), postmenopausal=menopause)
+        class_ = who_finding(scores, sex=sex, age_years=age, postmenopausal=menopause)
     except ValueError as error:
         return [*found, _missing("who_class_dxa", "", str(error))]
     return [*found, _graded(class_, "who_class_dxa", _CLASSES)]
+
+
+def _t_score(bmd: Number, sex: Sex | None) -> Measured:
+    try:
+        return hip_t_score(bmd, sex=sex)  # type: ignore[arg-type]  # an unknown sex is refused
+    except ValueError as error:
+        return _missing("t_score", bmd.part, str(error))
+
+
+def _z_score(bmd: Number, sex: Sex | None, age_years: float | None) -> Measured:
+    if sex is None or age_years is None:
+        unknown = "sex" if sex is None else "age"
+        return _missing("z_score", bmd.part, f"the {unknown} is not known, and a Z-score depends on it")
+    try:
+        return z_score(bmd, sex=sex, age_years=age_years)
+    except ValueError as error:
+        return _missing("z_score", bmd.part, str(error))
 
 
 def interpreted_hounsfield(means: Sequence[Measured], facts: Facts) -> list[Measured]:
@@ -234,10 +227,6 @@ def _missing(name: str, part: str, reason: str) -> Missing:
 def _sex(facts: Facts) -> Sex | None:
     sex = facts.get("sex")
     return "female" if sex == "female" else "male" if sex == "male" else None
-
-
-def _is_hip(part: str) -> bool:
-    return _site(part) in _SITES
 
 
 def _site(part: str) -> str:

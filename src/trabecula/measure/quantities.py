@@ -81,7 +81,7 @@ class Quantity:
     facts: tuple[str, ...] = ()
     """Names of table variables and acquisition facts that its numbers depend on."""
     native: bool = False
-    """Whether contrast medium changes what its numbers mean: then a case that had some abstains."""
+    """Whether contrast medium changes what its numbers mean: a case abstains that had some, or may have had."""
     regions: tuple[RegionName, ...] = ("whole",)
     """Which regions of a bone a picture of it shows."""
 
@@ -227,7 +227,7 @@ def _refused(name: str, reason: str) -> Missing:
 
 
 def _means_of_map(held: Held) -> list[Measured]:
-    """Return what areal BMD of the hip means: T-scores and the WHO class of the lowest."""
+    """Return what areal BMD means: T-scores of the hip, the WHO class of the lowest, and Z-scores."""
     return interpreted_areal(_areal(held), held.facts)
 
 
@@ -258,9 +258,10 @@ QUANTITIES: Mapping[str, Quantity] = {
             ),
         ),
         Quantity(
-            id="interpretation", title="T-scores and classes by published rules, where the facts they need are known",
+            id="interpretation", title="T- and Z-scores and classes by published rules, where the facts are known",
             views=(
                 View(role="hip_dxa", masks=((HIP_REGIONS,),), measure=_means_of_map),
+                View(role="spine_dxa", masks=((BODIES,),), measure=_means_of_map),
                 View(modalities=("ct",), masks=_BODIES, measure=_means_of_volume),
             ),
             facts=("sex", "age_years", "postmenopausal", "kvp", "contrast"), regions=("ellipse",),

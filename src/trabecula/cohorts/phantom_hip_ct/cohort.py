@@ -68,7 +68,7 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
         images=Images({"hip_ct": volume}),
         masks=Images({role: replace(volume, role=role) for role in MASKS}),
         table={variable: drawn.table[variable] for variable in _TABLE},
-        groups=sites.groups(site, scanner) | {"rods": rods},
+        groups=sites.groups(site, scanner) | {"contrast": "none", "rods": rods},
         truth={**bone_truth(drawn), **fracture_truth(drawn)},
         weight=drawn.weight,
     )
