@@ -17,6 +17,7 @@ from trabecula.target import get_target
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "phantoms"
+COMPARISONS = ROOT / "results" / "comparisons"
 PLACE = ROOT / "docs" / "systems"
 _ORIGINS = {"read": "read", "recall": "recalled", "infer": "inferred", "default": "ours"}
 
@@ -41,6 +42,7 @@ def page(card: SystemCard) -> str:
         "## What it scores on phantoms",
         _scores(card),
         _figure(card),
+        *_compared(card.id),
         "## What the paper reports",
         _published(card),
         "## What comes from the paper, and what is ours",
@@ -114,6 +116,27 @@ def _scores(card: SystemCard) -> str:
         f"{abs(trial['bone_shift']):g} SD less bone.\n\n{table(rows)}\n\n"
         "A figure on phantoms says whether a method works, never how well it does in patients."
     )
+
+
+def _compared(id_: str) -> list[str]:
+    """Return a table for every comparison that `docs/keep.py` kept of this system, and what it was made on."""
+    parts: list[str] = []
+    for path in sorted(COMPARISONS.glob(f"{id_}*.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        results = told["results"]
+        most = max(result["patients"] for result in results)
+        rows = [
+            {"entrant": f"`{result['system']}`", "target": f"`{result['target']}`"}
+            | {metric_name(name): with_interval(figure) for name, figure in result["metrics"].items()}
+            | {"without an answer": result["abstained"]["patients"]}
+            for result in results
+        ]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        parts += [
+            f"On `{told['cohort']}`, {most} patients, {told['protocol']['rule']}; {'; '.join(told['notes'])}.",
+            table([{name: row.get(name, "") for name in columns} for row in rows]),
+        ]
+    return ["## Its variants, and others, on the same patients", *parts] if parts else []
 
 
 def _figure(card: SystemCard) -> str:

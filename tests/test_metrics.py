@@ -27,7 +27,10 @@ ARGUMENTS = {
     "accuracy": (TRUTH, SCORE),
     "quadratic_kappa": (GRADE, GRADES),
     "auc_highest": (GRADE, GRADES),
-    **dict.fromkeys(("mean_absolute_error", "root_mean_square_error", "bias", "correlation"), (VALUE, MEASURED)),
+    **dict.fromkeys(
+        ("mean_absolute_error", "root_mean_square_error", "bias", "limits_of_agreement", "correlation"),
+        (VALUE, MEASURED),
+    ),
     "concordance": (SURVIVAL, SCORE),
 }
 
@@ -50,6 +53,7 @@ def test_scikit_learn_agrees(weights):
         "correlation": np.cov(VALUE, MEASURED, aweights=weights)[0, 1]
         / math.sqrt(np.cov(VALUE, aweights=weights) * np.cov(MEASURED, aweights=weights)),
         "bias": np.average(MEASURED - VALUE, weights=weights),
+        "limits_of_agreement": 1.96 * math.sqrt(np.cov(MEASURED - VALUE, fweights=weights.astype(int))),
     }
     for name, value in pairs.items():
         assert getattr(ours, name)(*ARGUMENTS[name], weights) == pytest.approx(value), name
@@ -101,7 +105,7 @@ def test_bland_and_altman_1986():
     wright = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
     mini = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
     assert round(float(ours.bias(mini, wright)), 1) == -2.1
-    assert round(np.std(np.subtract(wright, mini), ddof=1), 1) == 38.8
+    assert round(float(ours.limits_of_agreement(mini, wright)) / 1.96, 1) == 38.8
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,15 @@ def bias(truth: ArrayLike, value: ArrayLike, weights: ArrayLike = 1.0) -> Any:
     return _mean(v - y, w)
 
 
+def limits_of_agreement(truth: ArrayLike, value: ArrayLike, weights: ArrayLike = 1.0) -> Any:
+    """How far 95 % of answers lie from the truth plus the bias: 1.96 SD of the errors (Bland and Altman, as `bias`)."""
+    y, v, w = _arrays(truth, value, weights)
+    error, n = v - y, w.sum(axis=-1)
+    spread = _mean((error - _mean(error, w)[..., None]) ** 2, w)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 1.96 * np.sqrt(spread * n / (n - 1))
+
+
 def correlation(truth: ArrayLike, value: ArrayLike, weights: ArrayLike = 1.0) -> Any:
     """Pearson's correlation."""
     y, v, w = _arrays(truth, value, weights)
@@ -176,14 +185,15 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
     },
     "ordinal": {"quadratic_kappa": quadratic_kappa, "auc": auc_highest, "accuracy": accuracy},
     "value": {
-        "mae": mean_absolute_error, "rmse": root_mean_square_error, "bias": bias, "correlation": correlation,
+        "mae": mean_absolute_error, "rmse": root_mean_square_error, "bias": bias,
+        "limits_of_agreement": limits_of_agreement, "correlation": correlation,
     },
     "time_to_event": {"c_index": concordance},
     "label_map": {"dice": lambda _, overlap, weights: _mean(*_arrays(overlap, overlap, weights)[1:])},
 }  # fmt: skip
 """By kind of target; the first is the one a leaderboard is sorted by."""
 
-LOWER_IS_BETTER = ("brier", "mae", "rmse")
+LOWER_IS_BETTER = ("brier", "mae", "rmse", "limits_of_agreement")
 
 
 def interval(

@@ -23,6 +23,10 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "mae": ("mean absolute error", "mean distance from the truth, in the unit of the target; lower is better"),
     "rmse": ("root mean square error", "as the mean absolute error, large misses weighing more; lower is better"),
     "bias": ("bias", "mean of prediction less truth, in the unit of the target; best at 0"),
+    "limits_of_agreement": (
+        "limits of agreement",
+        "95 % of answers lie within this of the truth plus the bias, in the unit of the target; lower is better",
+    ),
     "correlation": ("correlation", "Pearson correlation of prediction and truth"),
     "c_index": ("C-index", "the chance that of two patients the one with the earlier event has the higher risk"),
     "dice": ("Dice overlap", "overlap of two label maps; 1 is the same map"),
