@@ -219,9 +219,10 @@ def test_the_likelihood_has_its_lowest_point_at_the_shares_of_those_at_risk():
     )
 
 
-def test_training_starts_from_everybody_s_hazards():
+def test_training_starts_from_the_hazards_of_everybody():
     ends = np.array([[1.0, 1.0], [1.0, 0.0], [2.0, 1.0], [2.0, 0.0]])
-    expected = np.array([0.5 / 5, 1.5 / 5, 1.5 / 3, 0.5])
+    mean = 2 / (4 + 4 + 2)  # events over points at which somebody was at risk
+    expected = np.array([mean / 5, (1 + mean) / 5, (1 + mean) / 3, mean])
     assert usual_logits(ends, 4) == pytest.approx(np.log(expected / (1 - expected)))
 
 

@@ -47,12 +47,13 @@ def without_event(logits: torch.Tensor) -> torch.Tensor:
 
 
 def usual_logits(ends: Floats, points: int) -> Floats:
-    """Return the logit of everybody's hazard at each point `[points]`, as if half a person more had the event at each.
+    """Return the logit of everybody's hazard at each point `[points]`, as if one more were at risk at the mean hazard.
 
-    Half a person keeps a point at which nobody had it from a logit without end.
+    That keeps a point at which nobody had the event, or at which nobody was left, from a logit without end. Somebody
+    must have had it.
     """
     at_risk = (ends[:, :1] >= np.arange(points)).sum(axis=0)
     events = ((ends[:, :1] == np.arange(points)) & (ends[:, 1:] == 1)).sum(axis=0)
-    share = (events + 0.5) / (at_risk + 1)
+    share = (events + events.sum() / at_risk.sum()) / (at_risk + 1)
     logits: Floats = np.log(share / (1 - share))
     return logits

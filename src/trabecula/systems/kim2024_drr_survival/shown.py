@@ -51,16 +51,19 @@ def falls_under(grid: Floats, *, own: Floats, reference: Floats) -> float | None
 
 
 def figure(films: NDArray[np.uint8], maps: NDArray[np.float32], *, grid: Floats, own: Floats, reference: Floats) -> str:
-    """Draw three views `[3, h, w]` with their heat, and the curve beside the mean curve of training, as SVG."""
+    """Draw three views `[3, h, w]` with their heat, and the curve beside the mean curve of training, as SVG.
+
+    The heat of each view is scaled to its own strongest.
+    """
     import matplotlib as mpl  # noqa: PLC0415 only explanations need it
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     with mpl.rc_context({"svg.hashsalt": "trabecula", "font.size": 8.5}):
         drawn = Figure(figsize=(10.4, 2.9), layout="constrained")
         axes: Any = drawn.subplots(1, 4, width_ratios=(1, 1, 1, 1.5))
-        strongest = max(float(maps.max()), 1e-12)
         for view, film, own_heat, place in zip(VIEWS, films, maps, axes[:3], strict=True):
             place.imshow(film, cmap="gray")
+            strongest = max(float(own_heat.max()), 1e-12)
             place.imshow(own_heat, cmap="inferno", alpha=0.6 * own_heat / strongest, vmin=0, vmax=strongest)
             place.set_title(view)
             place.set_axis_off()
@@ -68,7 +71,7 @@ def figure(films: NDArray[np.uint8], maps: NDArray[np.float32], *, grid: Floats,
         axes[3].plot(grid, own, color=_OWN, label="this patient")
         axes[3].set(xlabel="years", ylabel="free of fracture", ylim=(0, 1.02), xlim=(0, grid[-1]))
         axes[3].legend(loc="lower left", frameon=False)
-        drawn.text(0.995, 0.005, "Not a medical device. A finding prompts DXA.", ha="right", va="bottom", fontsize=7)
+        drawn.text(0.005, 0.005, "Not a medical device. A finding prompts DXA.", ha="left", va="bottom", fontsize=7)
         svg = io.StringIO()
         drawn.savefig(svg, format="svg", metadata={"Date": None, "Title": "Views, heat and curve"})
     return svg.getvalue()
