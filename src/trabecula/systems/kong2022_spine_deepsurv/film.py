@@ -5,52 +5,41 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from trabecula import cache
-from trabecula.image import Image
 from trabecula.learn.examples import three_channels
-from trabecula.learn.prepare import frame, picture
+from trabecula.learn.prepare import on_grid, picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trabecula.case import Case
+    from trabecula.image import Image
     from trabecula.learn.examples import Change
 
 Inputs = dict[str, torch.Tensor]
 
+_LUMBAR: dict[str, Any] = {"trim": True, "centre": 1.0, "along": 1.0}  # a square as wide as the film, at its lower end
+_KEPT_BYTES = 256e6  # films held in memory by one `Films`, however large the cohort
+
 
 def film(image: Image, *, size: int, equalise: bool) -> NDArray[np.uint8]:
-    """Return a film as a square `[size, size]` of 0 to 255.
+    """Return the lumbar end of a film as a square `[size, size]` of 0 to 255.
 
-    Collimation is cropped, the rest padded to a square, resized, and clipped to its 1st to 99th percentile.
+    Inside its collimation, the lowest square as wide as the film is: all of a film of the lumbar spine, and no lung,
+    which leaves bone no greys, on a longer one. Clipped to its 1st to 99th percentile.
     """
-    top, bottom, left, right = frame(image, trim=True)
-    inside = image.voxels[image.shape[0] // 2, top:bottom, left:right]
-    side, rows, columns = _square(*inside.shape)
-    padded = np.full((1, side, side), inside.min(), dtype=inside.dtype)
-    padded[0, rows, columns] = inside
-    seen = picture(Image(voxels=padded, unit=image.unit, space=image.space), size=size)
-    shown = tuple(slice(round(each.start * size / side), round(each.stop * size / side)) for each in (rows, columns))
-    grey = np.zeros_like(seen)
-    grey[shown] = _equalised(seen[shown]) if equalise else seen[shown]
-    return grey
+    grey = picture(image, size=size, **_LUMBAR)
+    return _equalised(grey) if equalise else grey
 
 
 def laid_back(heat: NDArray[np.float32], image: Image) -> NDArray[np.float32]:
-    """Lay a map of what `film` showed onto the grid `[k, j, i]` of the image, zero in the collimation."""
-    from PIL import Image as Picture  # noqa: PLC0415 keeps `import trabecula` light
-
-    top, bottom, left, right = frame(image, trim=True)
-    side, rows, columns = _square(bottom - top, right - left)
-    laid = np.zeros(image.shape, dtype=np.float32)
-    whole = np.asarray(Picture.fromarray(heat).resize((side, side), Picture.Resampling.BILINEAR))
-    laid[image.shape[0] // 2, top:bottom, left:right] = whole[rows, columns]
-    return laid
+    """Lay a map of what `film` showed onto the grid `[k, j, i]` of the image, zero elsewhere."""
+    return on_grid(heat, image, **_LUMBAR)
 
 
 class Films:
@@ -59,11 +48,19 @@ class Films:
     def __init__(self, cases: Sequence[Case], role: str, *, size: int, equalise: bool) -> None:
         self._sources = [case.images.source(role) for case in cases]
         self._settings = {"size": size, "equalise": equalise}
+        self._kept: dict[int, NDArray[np.uint8]] = {}
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        if index in self._kept:
+            return self._kept[index]
+        made = np.array(cache.remember(film, self._sources[index], settings=self._settings))
+        if (len(self._kept) + 1) * made.nbytes <= _KEPT_BYTES:
+            self._kept[index] = made
+        return made
 
     def grey(self, indices: Sequence[int]) -> torch.Tensor:
         """Return films `[n, 1, h, w]` of 0 to 1."""
-        made = [cache.remember(film, self._sources[index], settings=self._settings) for index in indices]
-        return torch.from_numpy(np.stack(made)).unsqueeze(1) / 255
+        return torch.from_numpy(np.stack([self[index] for index in indices])).unsqueeze(1) / 255
 
     def digest(self, index: int) -> str:
         """Return the digest of the content that a film is made of."""
@@ -116,13 +113,6 @@ def as_inputs(grey: torch.Tensor | None, clinical: NDArray[np.float32]) -> Input
     """Return what the networks take: clinical values, and the film where there is one."""
     inputs = {"clinical": torch.from_numpy(clinical)}
     return inputs if grey is None else {**inputs, "film": three_channels(grey)}
-
-
-def _square(height: int, width: int) -> tuple[int, slice, slice]:
-    """Return the side of the square around a film, and the rows and columns that the film has in it."""
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    return side, slice(top, top + height), slice(left, left + width)
 
 
 def _equalised(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
