@@ -177,7 +177,8 @@ def _list(cards: list[SystemCard]) -> str:
         })  # fmt: skip
     return (
         "# Systems that are built\n\nGenerated from cards and `results/phantoms`. The three claims are those of "
-        f"`trabecula prove`; an empty cell was not measured.\n\n{table(rows)}\n"
+        "`trabecula prove`; an empty cell was not measured. [The measuring halves on real CTs](real_ct.md).\n\n"
+        f"{table(rows)}\n"
     )
 
 

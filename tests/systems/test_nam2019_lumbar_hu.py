@@ -23,7 +23,7 @@ from trabecula.systems.nam2019_lumbar_hu.attenuation import PLACES, attenuation,
 from trabecula.systems.nam2019_lumbar_hu.descent import Descent, linear_weights, logistic_weights, probabilities
 from trabecula.systems.nam2019_lumbar_hu.essence import essence
 
-BENCH = Path(__file__).parents[2] / "bench" / "lumbar_ct.py"
+SCRIPT = Path(__file__).parents[2] / "docs" / "real_ct.py"
 EXAMPLE = Path(__file__).parents[3] / "shared" / "data" / "ct_totalseg_example"
 FAST = Descent(rate=0.3, steps=5000, least_change=1e-12)
 
@@ -235,15 +235,16 @@ def test_vertebrae_of_a_made_patient_are_cases_of_their_own():
 
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="needs ../shared/data/ct_totalseg_example")
-def test_real_vertebrae_read_lower_than_the_published_report(tmp_path):
+def test_real_vertebrae_read_lower_than_the_published_report(tmp_path, monkeypatch):
     """Its regions hold cortex on one side (tests/measure/test_hounsfield.py), which raises means more than medians."""
-    bench = runpy.run_path(str(BENCH))
-    case = bench["example"]()
-    found = bench["hounsfield"](case)
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    shown = runpy.run_path(str(SCRIPT))
+    case = shown["example"]()
+    found = shown["hounsfield"](case)
     report = json.loads((EXAMPLE / "spine_report.json").read_text())["results"]
     assert set(found) == {"L1", "L2", "L3", "L4", "L5"}
     for level, hu in found.items():
         mean, median = (report[f"vertebrae_{level}_intensity{each}"] for each in ("", "_median"))
         assert median - 20 < hu < mean
-    bench["draw"](case, tmp_path / "regions.png")
+    shown["draw"](case, tmp_path / "regions.png")
     assert (tmp_path / "regions.png").stat().st_size > 20_000

@@ -22,7 +22,7 @@ from trabecula.systems.xie2022_qct_radiomics.nomogram import Nomogram, Scale, ni
 from trabecula.systems.xie2022_qct_radiomics.selection import lasso_path, log_loss, mrmr, strengths, wald_p
 from trabecula.systems.xie2022_qct_radiomics.system import KEPT, PUBLISHED
 
-BENCH = Path(__file__).parents[2] / "bench" / "lumbar_ct.py"
+SCRIPT = Path(__file__).parents[2] / "docs" / "real_ct.py"
 EXAMPLE = Path(__file__).parents[3] / "shared" / "data" / "ct_totalseg_example"
 TARGET = "qct_osteoporosis_or_osteopenia"
 
@@ -246,10 +246,11 @@ def test_normal_bone_has_no_truth_for_osteoporosis_against_osteopenia():
 
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="needs ../shared/data/ct_totalseg_example")
-def test_a_real_l3_has_all_features_and_those_of_attenuation_agree_with_it():
-    bench = runpy.run_path(str(BENCH))
-    case = bench["example"]()
-    found = bench["radiomics"](case)
+def test_a_real_l3_has_all_features_and_those_of_attenuation_agree_with_it(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    shown = runpy.run_path(str(SCRIPT))
+    case = shown["example"]()
+    found = shown["radiomics"](case)
     assert len(found) == 851
     inside = cancellous(case.masks["vertebral_bodies"], level="L3", depth_mm=4.0).voxels > 0
     values = next(iter(case.images.values())).voxels[inside]
