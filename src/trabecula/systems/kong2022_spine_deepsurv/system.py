@@ -73,14 +73,13 @@ class SpineDeepSurv(System):
 
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
-            "pixels": 192, "equalise": False, "growth": 12, "blocks": (3, 6, 8, 6), "widths": (32, 16, 16),
-            "dropout": (0.2, 0.1), "pretrained": False, "epochs": 40, "patience": 40, "trunk_rate": 1e-3,
-            "validation_share": 0.0,
+            "pixels": 192, "growth": 12, "blocks": (3, 6, 8, 6), "widths": (32, 16, 16), "dropout": (0.2, 0.1),
+            "pretrained": False, "epochs": 40, "patience": 40, "trunk_rate": 1e-3, "validation_share": 0.0,
         },
         "tiny": {
-            "pixels": 96, "equalise": False, "growth": 8, "blocks": (1, 2, 2, 1), "widths": (16, 8, 16),
-            "dropout": (0.0, 0.0), "clinical_width": 8, "pretrained": False, "epochs": 12, "patience": 12, "batch": 16,
-            "rate": 5e-3, "trunk_rate": 1e-2, "validation_share": 0.0, "rotation": 3.0, "zoom": 0.05, "shift": 0.03,
+            "pixels": 96, "growth": 8, "blocks": (1, 2, 2, 1), "widths": (16, 8, 16), "dropout": (0.0, 0.0),
+            "clinical_width": 8, "pretrained": False, "epochs": 30, "patience": 30, "rate": 3e-3, "trunk_rate": 3e-3,
+            "validation_share": 0.0, "rotation": 3.0, "zoom": 0.05, "shift": 0.03,
         },
     }  # fmt: skip
 
