@@ -487,3 +487,57 @@ def test_variants_of_one_system_are_told_apart_by_their_settings():
     sharp, flat = (report.result(name)["metrics"]["auc"]["value"] for name in ("level:slope=1.0", "level:slope=0.0"))
     assert flat == 0.5
     assert sharp > 0.6
+
+
+# --- fewer labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counting(Level):
+    """Tells how many labels it was given, and does not learn from fewer than `least`."""
+
+    least: int = guess(0, "made up")
+
+    def _fit(self, cases, run):
+        labels = sum(self.headline.id in case.truth for case in cases)
+        if labels < self.least:
+            raise ValueError(f"{labels} labels are too few")
+        return State(facts={"labels": labels, "cases": len(cases)})
+
+    def _predict(self, state, cases):
+        return [{self.headline.id: Probability(state.facts["labels"] / state.facts["cases"])} for _ in cases]
+
+
+def test_a_learning_curve_hides_labels_and_judges_the_same_patients():
+    protocol = Protocol(name="learning_curve", folds=2, shares=(0.25, 1.0))
+    report = evaluate(
+        [Counting(), Counting(least=30)], cohort(patients(80)), protocol=protocol, baselines=False, jobs=1
+    )
+    by_name = {result["system"]: result for result in report.told["results"]}
+    assert set(by_name) == {f"level:least={n}:labels={share}%" for n in (0, 30) for share in (25, 100)}
+    for name, result in by_name.items():
+        quarter = name.endswith("25%")
+        assert result["labels"]["patients"] == (10 if quarter else 40)
+        assert result["patients"] == 80
+        silent = quarter and "least=30" in name
+        assert result["abstained"]["patients"] == (80 if silent else 0)
+        assert {other["against"].rpartition(":")[2] for other in result["differences"]} <= {name.rpartition(":")[2]}
+    told = {row.prediction for row in report.rows if row.system == "level:least=0:labels=25%"}
+    assert told == {0.25}
+    (why,) = by_name["level:least=30:labels=25%"]["abstained"]["reasons"]
+    assert why == "not fitted: 10 labels are too few"
+
+
+def test_a_system_that_cannot_be_fitted_to_all_labels_still_fails():
+    with pytest.raises(ValueError, match="too few"):
+        evaluate([Counting(least=90)], cohort(patients(80)), protocol=TWO, baselines=False, jobs=1)
+
+
+def test_the_page_draws_figures_by_number_of_labels(tmp_path):
+    protocol = Protocol(name="few_shot", folds=2, shots=(1, 5))
+    report = evaluate([Level()], cohort(patients(80)), protocol=protocol, baselines=True, jobs=1)
+    report.save(tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "By number of labels" in page
+    assert "patients whose labels were learned from" in page
+    assert "1, 5 training patients a class" in page

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from trabecula.card import PublishedSplit
 from trabecula.case import Case, Event
-from trabecula.protocol import NAMES, Protocol, published_split, split
+from trabecula.protocol import NAMES, Protocol, fewer_labels, published_split, split
 
 TARGET = "osteoporosis_dxa"
 
@@ -206,3 +207,46 @@ def test_one_part_each_makes_both_units_alike(cases):
     assert published_split(by("image"), single, TARGET, seed=0) == published_split(
         by("patient"), single, TARGET, seed=0
     )
+
+
+@pytest.mark.parametrize("name", ["learning_curve", "few_shot"])
+def test_fewer_labels_lie_among_more_and_everybody_is_judged_on_the_same(cases, name):
+    protocol = Protocol(name=name, folds=3, shots=(1, 5, 20))
+    folds = split(protocol, cases, TARGET)
+    levels = list(fewer_labels(protocol, folds, cases, TARGET).values())
+    assert len(levels) == (4 if name == "learning_curve" else 3)
+    for level in levels:
+        assert [(fold.train, fold.test) for fold in level] == [(fold.train, fold.test) for fold in folds]
+    for fewer, more in pairwise(levels):
+        for a, b in zip(fewer, more, strict=True):
+            assert set(a.labelled) < set(b.labelled) <= set(a.train)
+
+
+def test_shares_and_shots_are_of_each_class(cases):
+    """Of 20 ill and 40 well patients to learn from: a quarter is 5 and 10; five shots are 5 and 5."""
+    for protocol, asked, counts in (
+        (Protocol(name="learning_curve", folds=3), "labels=25%", {1: 5, 0: 10}),
+        (Protocol(name="few_shot", folds=3), "shots=5", {1: 5, 0: 5}),
+    ):
+        folds = split(protocol, cases, TARGET)
+        for fold in fewer_labels(protocol, folds, cases, TARGET)[asked]:
+            told = {cases[i].patient: 0 for i in fold.labelled}
+            for i in fold.labelled:
+                told[cases[i].patient] = max(told[cases[i].patient], cases[i].truth.get(TARGET) or 0)
+            assert Counter(told.values()) == counts
+    everything = fewer_labels(Protocol(name="learning_curve"), folds, cases, TARGET)["labels=100%"]
+    known = {case.patient for case in cases if TARGET in case.truth}
+    assert all(patients(cases, fold.labelled) == patients(cases, fold.train) & known for fold in everything)
+
+
+def test_shots_that_cannot_be_had_are_refused(cases):
+    protocol = Protocol(name="few_shot", folds=3, shots=(50,))
+    with pytest.raises(ValueError, match="50 shots a class were asked for"):
+        fewer_labels(protocol, split(protocol, cases, TARGET), cases, TARGET)
+    survival = "time_to_hip_fracture"
+    alive = [c for i in range(30) for c in person(f"q{i}", Event(years=1.0 + i, event=i % 2), target=survival)]
+    with pytest.raises(ValueError, match="has none: ask for a learning_curve"):
+        fewer_labels(Protocol(name="few_shot"), split(Protocol(), alive, survival), alive, survival)
+    for wrong in ({"shares": (0.5, 0.25)}, {"shares": (0.0, 1.0)}, {"shots": (0, 1)}):
+        with pytest.raises(ValueError, match="ris"):
+            Protocol(name="few_shot", **wrong)

@@ -65,6 +65,8 @@ class ProtocolName(StrEnum):
     kfold = "kfold"
     holdout = "holdout"
     as_published = "as_published"
+    learning_curve = "learning_curve"
+    few_shot = "few_shot"
 
 
 CohortOption = Annotated[

@@ -16,7 +16,7 @@ from trabecula.cohort import Cohort, fitted_to
 from trabecula.findings import check, resolved
 from trabecula.image import Image
 from trabecula.prediction import Abstain, LabelMap, to_json
-from trabecula.protocol import Fold, Protocol, published_split, split
+from trabecula.protocol import Fold, Protocol, fewer_labels, published_split, split
 from trabecula.report.files import Report
 from trabecula.report.numbers import Row
 from trabecula.report.summary import Told, summary
@@ -42,6 +42,14 @@ class Entrant:
     cases: Sequence[Case]
     folds: Sequence[Fold]
     protocol: str
+    labels: str = ""
+    """How many labels it learned from, where that is the question: `labels=25%` or `shots=5`."""
+
+    @property
+    def labelled(self) -> float | None:
+        """Patients whose labels it was told, on average over folds, where that is the question."""
+        told = [{self.cases[i].patient for i in fold.labelled} for fold in self.folds if fold.labelled is not None]
+        return sum(map(len, told)) / len(told) if told else None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -132,16 +140,19 @@ def _entrants(
     systems = list(named.values())
     folds = split(protocol, honest.cases, systems[0].headline.id)
     beside = {system.id(): system for system in (_baselines(systems, honest) if baselines else ())}
+    told = fewer_labels(protocol, folds, honest.cases, systems[0].headline.id) or {"": folds}
     entrants = [
         Entrant(
             system=system,
-            name=name,
+            name=":".join(filter(None, (name, labels))),
             role=system.card().role,
             cases=fitted_to(honest.cases, system.inputs()),
-            folds=folds,
+            folds=own,
             protocol=protocol.name if protocol.name != "as_published" else "kfold",
+            labels=labels,
         )
         for name, system in {**named, **beside}.items()
+        for labels, own in told.items()
     ]
     if protocol.name != "as_published":
         return entrants
@@ -202,9 +213,14 @@ def _judged(
 
 
 def _judge(entrant: Entrant, number: int, fold: Fold, seed: int) -> Judgement:
-    train, test = ([entrant.cases[i] for i in side] for side in (fold.train, fold.test))
+    test = [entrant.cases[i] for i in fold.test]
     start = time.perf_counter()
-    model: Model = entrant.system.fit(train, seed=seed + fold.number)
+    try:
+        model: Model = entrant.system.fit(_learned_from(entrant, fold), seed=seed + fold.number)
+    except ValueError as error:
+        if fold.labelled is None:
+            raise
+        return _not_fitted(entrant, number, fold, str(error))
     fitted = time.perf_counter()
     answers = model.predict(test)
     return Judgement(
@@ -215,6 +231,20 @@ def _judge(entrant: Entrant, number: int, fold: Fold, seed: int) -> Judgement:
         predict_seconds=time.perf_counter() - fitted,
         notes={name: model.state.facts[name] for name in ("weights",) if name in model.state.facts},
     )
+
+
+def _learned_from(entrant: Entrant, fold: Fold) -> list[Case]:
+    """Return the training cases, those without truth whose labels are not told."""
+    if fold.labelled is None:
+        return [entrant.cases[i] for i in fold.train]
+    told = set(fold.labelled)
+    return [case if i in told else replace(case, truth={}) for i in fold.train for case in (entrant.cases[i],)]
+
+
+def _not_fitted(entrant: Entrant, number: int, fold: Fold, why: str) -> Judgement:
+    """Return an abstention for everybody: a system that cannot learn from so few labels has no answer."""
+    silent: Any = {target.id: {"abstain": f"not fitted: {why}"} for target in entrant.system.predicts}
+    return Judgement(entrant=number, fold=fold, answers=[silent] * len(fold.test), fit_seconds=0.0, predict_seconds=0.0)
 
 
 def _plain(answer: Answer, case: Case) -> Any:
@@ -269,6 +299,8 @@ def _told(entrants: Sequence[Entrant], judgements: Sequence[Judgement], found: F
                 name=entrant.name,
                 role=entrant.role,
                 protocol=entrant.protocol,
+                labels=entrant.labels,
+                labelled=entrant.labelled,
                 fit_seconds=sum(j.fit_seconds for j in mine),
                 predict_seconds=sum(j.predict_seconds for j in mine),
                 notes={name: value for j in mine for name, value in j.notes.items()},

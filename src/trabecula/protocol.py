@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from trabecula.card import PublishedSplit
     from trabecula.case import Case
 
-Name = Literal["kfold", "holdout", "as_published"]
-NAMES: tuple[Name, ...] = ("kfold", "holdout", "as_published")
+Name = Literal["kfold", "holdout", "as_published", "learning_curve", "few_shot"]
+NAMES: tuple[Name, ...] = ("kfold", "holdout", "as_published", "learning_curve", "few_shot")
+SHARES = (0.1, 0.25, 0.5, 1.0)
+SHOTS = (1, 2, 5, 10, 20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +27,19 @@ class Protocol:
     """A rule for splitting and what it is called.
 
     `kfold` judges every patient once; `holdout` sets one part of `test_share` aside; `as_published` is `kfold` with
-    each paper's own split, leaky or not, beside it.
+    each paper's own split, leaky or not, beside it. `learning_curve` and `few_shot` are `kfold` with fewer labels:
+    those of `shares` of the training patients, or of so many `shots` a class. The others are learned from without
+    their labels, fewer labels lie among more, and everybody is judged on the same patients.
 
-    Raises `ValueError` for fewer than two folds or a share that leaves nobody.
+    Raises `ValueError` for fewer than two folds, a share that leaves nobody, and shares or shots that do not rise.
     """
 
     name: Name = "kfold"
     folds: int = 5
     test_share: float = 0.25
     seed: int = 0
+    shares: tuple[float, ...] = SHARES
+    shots: tuple[int, ...] = SHOTS
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -41,13 +48,24 @@ class Protocol:
             raise ValueError(f"cross-validation has at least two folds; got {self.folds}")
         if not 0 < self.test_share < 1:
             raise ValueError(f"a hold-out share lies between 0 and 1; got {self.test_share}")
+        if not (self.shares[0] > 0 and self.shares[-1] <= 1 and _rises(self.shares)):
+            raise ValueError(f"shares of the labels rise from above 0 to 1 at most; got {self.shares}")
+        if not (self.shots[0] >= 1 and _rises(self.shots)):
+            raise ValueError(f"shots are labelled patients a class, one or more, rising; got {self.shots}")
 
     @property
     def rule(self) -> str:
         """The split in one sentence."""
         if self.name == "holdout":
             return f"one hold-out of {self.test_share:.0%} of the patients, stratified by class, seed {self.seed}"
-        return f"{self.folds}-fold cross-validation by patient, stratified by class, seed {self.seed}"
+        rule = f"{self.folds}-fold cross-validation by patient, stratified by class, seed {self.seed}"
+        if self.name == "learning_curve":
+            shares = ", ".join(f"{share:.0%}" for share in self.shares)
+            return f"{rule}; learned from the labels of {shares} of the training patients, from the rest without"
+        if self.name == "few_shot":
+            shots = ", ".join(map(str, self.shots))
+            return f"{rule}; learned from the labels of {shots} training patients a class, from the rest without"
+        return rule
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,8 @@ class Fold:
     number: int
     train: tuple[int, ...]
     test: tuple[int, ...]
+    labelled: tuple[int, ...] | None = None
+    """Those learned from whose truth is told; all of them where this is nothing."""
 
 
 def split(protocol: Protocol, cases: Sequence[Case], target: str) -> list[Fold]:
@@ -70,6 +90,58 @@ def split(protocol: Protocol, cases: Sequence[Case], target: str) -> list[Fold]:
     else:
         tests = _dealt(patients, protocol.folds, protocol.seed, target)
     return _folds(tests, [case.patient for case in cases])
+
+
+def fewer_labels(
+    protocol: Protocol, folds: Sequence[Fold], cases: Sequence[Case], target: str
+) -> dict[str, list[Fold]]:
+    """Return the folds with fewer labels, by what is asked: `labels=25%` or `shots=5`; nothing for other protocols.
+
+    Raises `ValueError` for shots of a target without classes, or more of them than a class has in training.
+    """
+    if protocol.name == "learning_curve":
+        return {
+            f"labels={share:.0%}": [_share_labelled(fold, cases, target, share, protocol.seed) for fold in folds]
+            for share in protocol.shares
+        }
+    if protocol.name != "few_shot":
+        return {}
+    if not get_target(target).classifies:
+        raise ValueError(f"shots are labelled patients of a class, and {target} has none: ask for a learning_curve")
+    return {
+        f"shots={shots}": [_shots_labelled(fold, cases, target, shots, protocol.seed) for fold in folds]
+        for shots in protocol.shots
+    }
+
+
+def _share_labelled(fold: Fold, cases: Sequence[Case], target: str, share: float, seed: int) -> Fold:
+    strata = _strata(fold, cases, target, seed)
+    return _labelled(fold, cases, [unit for members in strata for unit in members[: _at_least_one(share, members)]])
+
+
+def _shots_labelled(fold: Fold, cases: Sequence[Case], target: str, shots: int, seed: int) -> Fold:
+    strata = _strata(fold, cases, target, seed)
+    if (fewest := min(map(len, strata))) < shots:
+        raise ValueError(f"{shots} shots a class were asked for, and the rarest of {target} has {fewest} in training")
+    return _labelled(fold, cases, [unit for members in strata for unit in members[:shots]])
+
+
+def _strata(fold: Fold, cases: Sequence[Case], target: str, seed: int) -> list[list[str]]:
+    """Return the training patients of each class in an order of which fewer labels take the first."""
+    return _shuffled(_classes([cases[i] for i in fold.train], target), seed + fold.number)
+
+
+def _labelled(fold: Fold, cases: Sequence[Case], patients: Sequence[str]) -> Fold:
+    kept = set(patients)
+    return replace(fold, labelled=tuple(i for i in fold.train if cases[i].patient in kept))
+
+
+def _at_least_one(share: float, members: Sequence[str]) -> int:
+    return max(1, round(share * len(members)))
+
+
+def _rises(values: Sequence[float]) -> bool:
+    return all(a < b for a, b in pairwise(values))
 
 
 def published_split(published: PublishedSplit, cases: Sequence[Case], target: str, *, seed: int) -> list[Fold]:

@@ -121,7 +121,7 @@ def test_each_target_has_its_board_and_only_binary_ones_have_curves():
     for title in ("WHO class by the lowest DXA T-score", "Lowest DXA T-score", "Time to a new vertebral fracture"):
         assert title in parsed.words
     assert "ROC curves" not in parsed.words
-    assert "Less is better for the mean absolute error and the root mean square error." in parsed.words
+    assert "Less is better for mean absolute error, root mean square error and limits of agreement." in parsed.words
     assert "The ranking takes one figure a patient; here every case counts by itself" in parsed.words
 
 

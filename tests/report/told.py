@@ -157,6 +157,7 @@ def result(drawn, *, leak=None):
         "notes": {"weights": "ImageNet weights could not be loaded; random start"} if system else {},
         "leak": {"judged": leak[0], "copy_in_training": leak[1]} if leak else {},
         "split": dict(_SPLIT) if leak else None,
+        "labels": {"asked": "", "patients": None},
     }  # fmt: skip
 
 

@@ -126,6 +126,7 @@ def _board(told: Json, target: str) -> Board:
     looks = plots.looks(both)
     colours = {name: f"s{plots.SERIES.index(hue) + 1}" for name, (hue, _) in looks.items() if hue in plots.SERIES}
     drawn = {"wide": plots.forest(both), "narrow": plots.forest(both, narrow=True), "roc": plots.roc(honest)}
+    drawn["learning"] = plots.learning(honest)
     panels = ((each, plots.calibration(each, looks[each["system"]])) for each in honest)
     return Board(
         target=target,

@@ -108,6 +108,42 @@ def roc(results: Sequence[Result]) -> str:
                     "; ".join(_key(each) for each in drawn))  # fmt: skip
 
 
+def learning(results: Sequence[Result]) -> str:
+    """Draw the headline metric against the number of labels learned from, a line a system. Nothing without such."""
+    lines: dict[str, list[Result]] = {}
+    for each in sorted(results, key=lambda each: each["labels"]["patients"] or 0):
+        if each["labels"]["asked"] and (each["metrics"].get(each["headline_metric"]) or {}).get("value") is not None:
+            lines.setdefault(each["system"].removesuffix(f":{each['labels']['asked']}"), []).append(each)
+    if not lines:
+        return ""
+    firsts = [line[0] for line in lines.values()]
+    metric, colours = firsts[0]["headline_metric"], list(looks(firsts).values())
+    with _drawing(620, 360) as figure:
+        ax = _axes(figure, (58, 48, 610, 350))
+        for place, ((name, line), (colour, dash)) in enumerate(zip(lines.items(), colours, strict=True)):
+            shift = 1 + 0.012 * (place - len(lines) / 2)
+            x = [each["labels"]["patients"] * shift for each in line]
+            found = [each["metrics"][metric] for each in line]
+            y = [each["value"] for each in found]
+            spread = [[each["value"] - each["low"] for each in found], [each["high"] - each["value"] for each in found]]
+            ax.errorbar(x, y, yerr=spread, color=colour, linestyle=dash, marker="o", markersize=4, elinewidth=0.8,
+                        linewidth=1.2 if line[0]["role"] == "baseline" else 2.0, label=system_name(name))  # fmt: skip
+        ax.set_xscale("log")
+        ticks = sorted({round(each["labels"]["patients"]) for line in lines.values() for each in line})
+        ax.set_xticks(ticks, labels=[str(tick) for tick in ticks])
+        ax.minorticks_off()
+        ax.grid(axis="y", color=_GRID, linewidth=0.7)
+        ax.set_xlabel("patients whose labels were learned from")
+        ax.set_ylabel(metric_name(metric))
+        ax.legend(fontsize=9, handlelength=2.4, labelspacing=0.35)
+        told = "; ".join(
+            f"{system_name(name)}, {each['labels']['patients']:.0f} labels: {number(each['metrics'][metric]['value'])}"
+            for name, line in lines.items()
+            for each in line
+        )
+        return _svg(figure, f"learning-{firsts[0]['target']}", f"{metric_name(metric)} by labels", told)
+
+
 def calibration(result: Result, look: tuple[str, Any] | None = None) -> str:
     """Draw predicted against observed shares of one result, with Wilson intervals.
 

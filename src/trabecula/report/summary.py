@@ -51,6 +51,8 @@ class Told:
     predict_seconds: float
     notes: Mapping[str, Any] = field(default_factory=dict)
     leak: Mapping[str, int] = field(default_factory=dict)
+    labels: str = ""
+    labelled: float | None = None
 
 
 def summary(
@@ -123,6 +125,7 @@ def _result(rows: Sequence[Row], told: Told, seed: int) -> dict[str, Any]:
         "metrics_abstaining_as_negative": abstaining_as_negative(patients, seed=seed),
         "curves": curves(patients),
         "settings": system.origins(),
+        "labels": {"asked": told.labels, "patients": told.labelled},
         "published": [] if replaced else published,
         "weaknesses": list(card.weaknesses),
         "seconds": {"fit": round(told.fit_seconds, 2), "predict": round(told.predict_seconds, 2)},
@@ -219,8 +222,9 @@ def _rivals(result: dict[str, Any], results: Sequence[dict[str, Any]]) -> list[d
     return [
         other
         for other in results
-        if other is not result and other["target"] == result["target"] and other["role"] != "as_published"
-    ]
+        if other is not result and other["role"] != "as_published"
+        and (other["target"], other["labels"]["asked"]) == (result["target"], result["labels"]["asked"])
+    ]  # fmt: skip
 
 
 def _place(result: dict[str, Any]) -> tuple[str, int, float]:
