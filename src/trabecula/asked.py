@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trabecula.terminal import Format, console, show_rows
+from trabecula.terminal import Format, console, progress_bar, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trabecula.case import Case
     from trabecula.cohort import Cohort
+    from trabecula.protocol import Protocol
     from trabecula.system import Model, Progress, System
 
 
@@ -129,6 +130,28 @@ def tell(report: Any, out: Path) -> None:
     for note in report.told["cohort"]["notes"]:
         console.print(f"  {note}", highlight=False)
     console.print(f"report: {out / 'index.html'}", highlight=False, soft_wrap=True)
+
+
+def evaluate_all(out: Path, *, size: str, patients: int | None, protocol: Protocol, jobs: int | None) -> None:
+    """Judge every built system on phantoms, and show the one leaderboard and where it lies."""
+    from trabecula.everyone import PATIENTS, judge_all
+    from trabecula.report.words import with_interval
+
+    with progress_bar() as progress:
+        lines = judge_all(
+            out, size=size, patients=patients or PATIENTS, protocol=protocol, jobs=jobs, progress=progress
+        )
+    rows = [
+        {
+            "system": line["system"], "cohort": line["cohort"], "target": line["target"], "metric": line["metric"],
+            "value (95 % interval)": line["problem"] or with_interval(line["figure"]),
+            "less the best baseline": with_interval(line["difference"]) if line["difference"] else "",
+            "seconds": line["seconds"],
+        }
+        for line in lines
+    ]  # fmt: skip
+    show_rows(rows, Format.table, title="Every built system on the phantom cohort that suits it")
+    console.print(f"leaderboard: {out / 'index.html'}", highlight=False, soft_wrap=True)
 
 
 def require_free(out: Path) -> None:

@@ -16,6 +16,7 @@ import typer
 from trabecula.asked import (
     answer_rows,
     cohort_named,
+    evaluate_all,
     model_and_cases,
     open_named,
     recipe_of,
@@ -182,7 +183,10 @@ def check(
 
 @app.command()
 def evaluate(
-    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM...", help="Ids of `trabecula systems`.")],
+    systems: Annotated[
+        list[str],
+        typer.Argument(metavar="SYSTEM...", help="Ids of `trabecula systems`, or all: every one that is built."),
+    ],
     out: Annotated[Path, typer.Option(help="A new folder for the report.")],
     cohort: CohortOption = "auto",
     data: DataOption = None,
@@ -201,10 +205,19 @@ def evaluate(
         typer.Option(metavar="NAME=VALUE,VALUE", help="Enter the one system named once for each value of a setting."),
     ] = None,
 ) -> None:
-    """Compare systems on one cohort and write the report: report.json, predictions.csv, splits.csv, index.html."""
+    """Compare systems on one cohort and write the report: report.json, predictions.csv, splits.csv, index.html.
+
+    `trabecula evaluate all --size tiny --out all` judges every built system on the phantom cohort that suits it and
+    writes one leaderboard over their reports; called again after an interruption, it goes on.
+    """
     from trabecula.evaluation import evaluate as judge
     from trabecula.protocol import Protocol
 
+    if systems == ["all"]:
+        if cohort != "auto" or target or set_ or with_ or vary:
+            raise ValueError("`evaluate all` chooses cohorts and targets itself: leave --cohort auto, and no settings")
+        rule = Protocol(name=protocol.value, folds=folds, seed=seed)
+        return evaluate_all(out, size=size.value, patients=patients, protocol=rule, jobs=jobs)
     require_free(out)
     if vary is None:
         recipes = [recipe_of(id_, size.value, target, set_) for id_ in systems]
@@ -216,7 +229,7 @@ def evaluate(
         opened = open_named(named, data, n=patients, target=target, seed=seed, with_=with_, progress=progress)
         report = judge(recipes, opened, protocol=rule, baselines=baselines, jobs=jobs, progress=progress)
         report.save(out)
-    tell(report, out)
+    return tell(report, out)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trabecula.card import cohort_card, cohort_ids
 from trabecula.case import Images
 from trabecula.cohort import cohort_settings, fitted_to, open_cohort
 from trabecula.evaluation import evaluate
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from trabecula.target import Target
 
 _BESIDE = ("baseline_prevalence", "baseline_acquisition")
-_DIAGNOSIS = "osteoporosis_dxa"
+_DIAGNOSIS, _ANY_FRACTURE = "osteoporosis_dxa", "time_to_any_fracture"
 _RIGHT, _ALMOST_CERTAIN = 0.9, 1e-6
 _UNITS = {"binary": "log-odds", "ordinal": "grades", "time_to_event": "incidence"}  # of a move; of a value its own
 _TUBE_KV = {"ct": -20.0}  # how far the tube voltage is moved: a step down of a CT scanner; elsewhere 10 kV up
@@ -63,10 +64,18 @@ class Trial:
 
 
 def on_phantoms(id_: str, *, size: str, target: str | None = None, settings: Mapping[str, Any] | None = None) -> System:
-    """Return the recipe that is put to the proof: a label from the same scan is replaced by the diagnosis by DXA."""
+    """Return the recipe that is put to the proof on phantoms.
+
+    A class from the same scan is replaced by the diagnosis by DXA, a time to what no phantom has truth for by the time
+    to any fracture.
+    """
     system = get_system(id_, size=size, targets=(target,) if target else (), settings=settings)
-    if target is None and system.headline.circular and system.headline.classifies:
+    headline = system.headline
+    if target is None and headline.circular and headline.classifies:
         return get_system(id_, size=size, targets=(_DIAGNOSIS,), settings=settings)
+    made = {each for cohort in cohort_ids() if cohort_card(cohort).made for each in cohort_card(cohort).targets}
+    if target is None and headline.kind == "time_to_event" and headline.id not in made:
+        return get_system(id_, size=size, targets=(_ANY_FRACTURE,), settings=settings)
     return system
 
 

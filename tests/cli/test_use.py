@@ -221,3 +221,21 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert done.stdout.startswith("[")
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_all_built_systems_are_judged_with_one_word(run, refused, tmp_path, monkeypatch):
+    from trabecula import everyone
+    from trabecula.system import get_system
+
+    table = everyone.Group(
+        cohort="phantom_fracture_table",
+        target="fragility_fracture",
+        systems=(get_system("kong2020_catboost", size="tiny"),),
+    )
+    monkeypatch.setattr(everyone, "groups", lambda size: [table])
+    words = ("evaluate", "all", "--size", "tiny", "--patients", 120, "--folds", 2, "--jobs", 1)
+    assert "leave --cohort auto" in refused(*words, "--cohort", "glow", "--out", tmp_path / "b")
+    code, out, err = run(*words, "--out", tmp_path / "all")
+    assert code == 0, err
+    assert "kong2020_catboost" in out
+    assert f"leaderboard: {tmp_path / 'all' / 'index.html'}" in out

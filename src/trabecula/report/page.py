@@ -92,7 +92,7 @@ def page(told: Mapping[str, Any]) -> str:
     targets = sorted(dict.fromkeys(each["target"] for each in told["results"]), key=lambda each: each != target)
     ranked = [each for board in targets for each in sentences.results_of(told, board)]
     systems, baselines = _first(ranked, "system"), _first(ranked, "baseline")
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     html = template.render(
         told=told,
         verdict=sentences.verdict(told, target),
@@ -103,8 +103,8 @@ def page(told: Mapping[str, Any]) -> str:
         beside={name: rows for name in systems if (rows := _beside(told, name))},
         other_findings={k: v for k, v in told["cohort"]["findings"].items() if k not in _SHOWN_FINDINGS},
         metrics_used=list(dict.fromkeys(m for each in told["results"] for m in each["metrics"] if m in words.METRICS)),
-        css=_inline("page.css"),
-        script=_inline("sort.js"),
+        css=inline("page.css"),
+        script=inline("sort.js"),
     )
     return f"{html.strip()}\n"
 
@@ -196,26 +196,28 @@ def _beside(told: Json, system: str) -> list[Beside]:
     return rows
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the templates with the words of this package as their filters."""
+    made = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
+    made.filters |= {
         "name": words.system_name, "metric": words.metric_name, "number": words.number, "share": words.share,
         "counted": words.counted, "interval": words.with_interval, "between": words.interval_only,
         "duration": words.seconds, "json": _json, "listed": words.listed, "begin": words.capitalised,
         "digits": words.digits_of,
     }  # fmt: skip
-    environment.globals |= {
+    made.globals |= {
         "METRICS": words.METRICS, "ORIGINS": words.ORIGINS, "ROLES": words.ROLES, "SIZES": words.SIZES,
         "LOWER": LOWER_IS_BETTER, "not_detected": sentences.not_detected, "unit": sentences.unit,
     }  # fmt: skip
-    return environment
+    return made
 
 
 def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _inline(name: str) -> Markup:
+def inline(name: str) -> Markup:
+    """Return a file of this folder as it is, for a page that stands alone."""
     return Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 ours
