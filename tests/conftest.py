@@ -8,6 +8,8 @@ import pytest
 
 # Before anything imports a hub client, which reads it once; and tests import `tests.contract` however pytest is called.
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: threads of linear algebra would only wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 if (_ROOT := str(Path(__file__).parents[1])) not in sys.path:
     sys.path.insert(0, _ROOT)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.cohorts.told import acquisition, cross_validated
-from trabecula.card import cohort_card
 from trabecula.cohort import open_cohort
 from trabecula.cohorts.phantom_knee_xray.cohort import SETTINGS, make
 from trabecula.image import Source
@@ -42,21 +41,6 @@ def bone_greys(picture):
     """Return a simple hand-made feature: percentiles and spread of the greys in the middle."""
     middle = small(picture)
     return [*np.percentile(middle, (10, 25, 50, 75, 90, 97)), middle.std()]
-
-
-def test_cases_offer_what_the_card_says():
-    card = cohort_card("phantom_knee_xray")
-    for case in recipes(5)[0]:
-        assert set(case.images) == set(card.images)
-        assert set(case.table) == set(card.table)
-        assert set(case.groups) == set(card.groups)
-        assert set(case.truth) == set(card.targets)
-        assert case.truth["osteoporosis_knee_label"] == case.truth["osteoporosis_dxa"]
-        assert case.truth["knee_label_three"] == case.truth["who_class_dxa"]
-        image = case.images["knee_xray"]
-        assert (image.unit, image.space, image.voxels.dtype) == ("stored", "detector", np.uint8)
-        assert image.shape == (1, int(case.groups["rows"]), int(case.groups["columns"]))
-        assert 0.4 < image.spacing[1] == image.spacing[2] < 1.2
 
 
 def test_pictures_are_reproducible_picklable_and_apart():
