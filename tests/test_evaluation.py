@@ -541,3 +541,13 @@ def test_the_page_draws_figures_by_number_of_labels(tmp_path):
     assert "By number of labels" in page
     assert "patients whose labels were learned from" in page
     assert "1, 5 training patients a class" in page
+
+
+def test_the_headline_is_about_the_most_labels():
+    from trabecula.report.sentences import verdict
+
+    protocol = Protocol(name="few_shot", folds=2, shots=(1, 5))
+    told = judged(Level(), cases=patients(80), protocol=protocol, baselines=True).told
+    said = verdict(told, TARGET)
+    assert "shots 5" in said.title
+    assert "shots 1" not in said.title

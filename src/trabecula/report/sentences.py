@@ -55,6 +55,12 @@ def results_of(told: Json, target: str, *roles: str) -> list[Json]:
     return [each for each in told["results"] if each["target"] == target and (not roles or each["role"] in roles)]
 
 
+def most_labels(results: Sequence[Json]) -> list[Json]:
+    """Return the results that learned from the most labels: what the headline is about where labels were hidden."""
+    most = max((each["labels"]["patients"] or 0 for each in results), default=0)
+    return [each for each in results if (each["labels"]["patients"] or 0) == most]
+
+
 def headline(result: Json) -> Json:
     """Return the figure that a result is ranked by; its value is null where it could not be computed."""
     return result["metrics"].get(result["headline_metric"]) or {"value": None, "low": None, "high": None}
@@ -107,7 +113,7 @@ def comparison(system: str, difference: Json, n: str, *, subject: str = "") -> S
 def verdict(told: Json, target: str) -> Said:
     """Say who ranks first and whether a baseline comes near: the headline of the page."""
     systems, baselines = (
-        [each for each in results_of(told, target, role) if headline(each)["value"] is not None]
+        [each for each in most_labels(results_of(told, target, role)) if headline(each)["value"] is not None]
         for role in ("system", "baseline")
     )
     if not systems:
@@ -169,7 +175,7 @@ def _compared(told: Json, best: Json, against: str) -> Said | None:
 
 def belief(told: Json, target: str) -> list[Said]:
     """Return what a reader must know before believing the ranking, worst first."""
-    systems = results_of(told, target, "system")
+    systems = most_labels(results_of(told, target, "system"))
     found = [
         shortcut(told, target), replaced(systems), circular(systems), sizes(systems), sample(told, target),
         no_width(systems), unknown_patients(told), abstentions(told, systems), data_problems(told), fidelity(systems),
@@ -211,7 +217,11 @@ def shortcut(told: Json, target: str) -> Said | None:
 
 def _acquisition(told: Json, target: str) -> Json:
     """Return the AUC of the baseline that sees acquisition facts only, in the form of the check."""
-    baseline = (e for e in results_of(told, target, "baseline") if e["system"] == "baseline_acquisition")
+    baseline = (
+        e
+        for e in most_labels(results_of(told, target, "baseline"))
+        if e["system"].split(":")[0] == "baseline_acquisition"
+    )
     figure = next((e["metrics"].get("auc") or {} for e in baseline), {})
     return {"auc": figure.get("value"), "low": figure.get("low"), "high": figure.get("high")}
 
