@@ -16,6 +16,7 @@ from trabecula.system import get_system
 BUILT = [id_ for id_ in system_ids() if system_card(id_).built]
 PATIENTS = 60
 FEWER = {
+    "hong2023_verte_x": 40,
     "hsieh2021_radiograph_bmd": 24,
     "hussain2019_dxa": 24,
     "kim2024_drr_survival": 24,
