@@ -89,7 +89,8 @@ class RadiographBmd(System):
     landmark_widths: tuple[int, ...] = guess((64, 128, 256, 512), f"a U-Net, for Deep Adaptive Graph; {_UNREAD}")
     sigma: float = guess(3 / 512, "3 px of 512; not stated")
     doubt: float = guess(1.5, "heat maps that spread so many times farther than on any training film: no region")
-    margin: float = guess(0.15, "around the landmarks, as a share of their extent; not stated")
+    margin: float = guess(0.15, "around the landmarks of a hip, as a share of their extent; not stated")
+    vertebral_margin: float = guess(0.6, "around a vertebra: its grey is judged by the soft tissue beside it")
     compressed: float = guess(0.8, "height ratio below which a vertebra is fractured and not measured: Genant grade 1")
     pixels: int = guess(512, _SIBLING)
     widths: tuple[int, ...] = guess((64, 128, 256, 512, 512), "VGG16 is recalled")
@@ -289,7 +290,11 @@ class RadiographBmd(System):
         if bone == "hip":
             return Found([hip_region(points, margin=self.margin)])
         whole = compression(points) >= self.compressed
-        regions = [r for r, usable in zip(vertebral_regions(points, margin=self.margin), whole, strict=True) if usable]
+        regions = [
+            r
+            for r, usable in zip(vertebral_regions(points, margin=self.vertebral_margin), whole, strict=True)
+            if usable
+        ]
         return Found(regions, "" if regions else "every vertebra from L1 to L4 is compressed: none can be measured")
 
     @torch.inference_mode()
