@@ -346,3 +346,25 @@ def test_chance_is_flagged_at_most_once_in_twenty(n):
 @pytest.mark.slow
 def test_planted_shortcuts_are_caught_at_least_19_times_in_20():
     assert sum(flagged(taken(200, 0.6, 200 + seed), seed) for seed in range(20)) >= 19
+
+
+def test_a_follow_up_that_looks_alike_is_another_picture_where_dates_say_so(tmp_path):
+    """The same limb again, a little noisier and with another label: a change in one patient, a conflict in two."""
+    rng = np.random.default_rng(0)
+    seen = np.asarray(limb(3), dtype=float)
+    for name, noise in (("first", 0.0), ("second", 2.0)):
+        grey = np.clip(seen + noise * rng.standard_normal(seen.shape), 0, 255).astype(np.uint8)
+        Picture.fromarray(grey).save(tmp_path / f"{name}.png")
+
+    def found(patients, dates):
+        cases = [
+            case(name, patient=who, groups={"date": day} if day else {}, truth={KNEE: number},
+                 images={"picture": FileSource(tmp_path / f"{name}.png")})
+            for number, (name, who, day) in enumerate(zip(("first", "second"), patients, dates, strict=True))
+        ]  # fmt: skip
+        return [each["kind"] for each in findings.check(cohort(cases)).conflicts]
+
+    years = ("2019-03-01", "2022-05-01")
+    assert found(("a", "a"), years) == []
+    assert found(("a", "b"), years) == ["picture"]
+    assert found(("a", "a"), ("", "")) == ["picture", "patient"]

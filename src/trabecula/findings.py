@@ -114,7 +114,7 @@ def check(cohort: Cohort, *, target: str | None = None, seed: int = 0, progress:
             Duplicate(kind=kind, cases=[c.id for c in members], patients=len({c.patient for c in members}))
             for (kind, _), members in zip(same, groups, strict=True)
         ),
-        conflicts=tuple(_conflicts(cases, groups, targets)),
+        conflicts=tuple(_conflicts(cases, [(kind, own) for (kind, _), own in zip(same, groups, strict=True)], targets)),
         missing=plausible.missing(cases),
         out_of_range=plausible.out_of_range(cases),
         at_odds={t: whys for t in targets if (whys := plausible.at_odds(cases, get_target(t)))},
@@ -156,19 +156,27 @@ def _targets(cohort: Cohort) -> list[str]:
     return sorted(order, key=lambda target: not get_target(target).classifies)
 
 
-def _conflicts(cases: Sequence[Case], groups: Sequence[Sequence[Case]], targets: Sequence[str]) -> Iterator[Conflict]:
+def _conflicts(
+    cases: Sequence[Case], groups: Sequence[tuple[str, Sequence[Case]]], targets: Sequence[str]
+) -> Iterator[Conflict]:
     """Yield cases of one picture and one part, or of one patient, whose labels differ."""
     for target in targets:
-        for members in groups:
+        for kind, members in groups:
             by_part: dict[str, list[Case]] = {}
             for case in members:
                 if target in case.truth and not isinstance(case.truth[target], Source):
                     by_part.setdefault(case.part, []).append(case)
             for part in by_part.values():
-                if len({repr(case.truth[target]) for case in part}) > 1:
+                if len({repr(case.truth[target]) for case in part}) > 1 and not _follow_up(kind, part):
                     yield Conflict(kind="picture", target=target, cases=[case.id for case in part])
         for ids in plausible.disagreeing(cases, get_target(target)):
             yield Conflict(kind="patient", target=target, cases=ids)
+
+
+def _follow_up(kind: str, cases: Sequence[Case]) -> bool:
+    """Whether pictures that look alike are of one patient at several dates, when labels may have changed."""
+    dates = {case.groups.get("date", "") for case in cases}
+    return kind != "exact" and len({case.patient for case in cases}) == 1 and len(dates) == len(cases)
 
 
 def _resolved(cases: Sequence[Case], findings: Findings) -> tuple[list[Case], list[str]]:

@@ -28,6 +28,18 @@ def test_what_is_written_passes_the_check(run, tmp_path, form, n):
     assert told["duplicates"] == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cohort", ["phantom_spine_xray", "phantom_dxa"])
+def test_patients_who_come_back_are_no_problem(run, tmp_path, cohort):
+    """A later picture looks like the first, and its label may differ: dates tell that it is another."""
+    assert run("phantom", cohort, "--n", 9, "--as", "nifti", "--jobs", 1, "--out", tmp_path / "c")[0] == 0
+    code, out, _ = run("check", tmp_path / "c", "--json")
+    told = json.loads(out)
+    assert code == 0, told["problems"]
+    assert told["cases"] > 9
+    assert any(group["patients"] == 1 for group in told["duplicates"])
+
+
 def test_the_same_call_again_finds_everything_and_says_what_it_chose(run, tmp_path):
     words = ("phantom", KNEES, "--n", 3, "--jobs", 1, "--out", tmp_path / "k", "--picture", tmp_path / "sheet.png")
     _, out, _ = run(*words)

@@ -19,6 +19,8 @@ def cross_validated(truth, features):
 def acquisition(cases):
     """Return the groups of cases `[n, columns]`: numbers as they are, names one column a value but one."""
     facts = pd.DataFrame([dict(case.groups) for case in cases])
+    if "date" in facts:
+        facts["date"] = pd.to_datetime(facts["date"]).map(pd.Timestamp.toordinal)
     numbers = {name: pd.to_numeric(facts[name], errors="coerce") for name in facts}
     for name, values in numbers.items():
         if not values.isna().any():

@@ -6,6 +6,7 @@ Rates of loss are recalled: some 0.7 % of areal BMD a year, twice as much of tra
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from math import exp
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,13 @@ _BMD = ("femoral_neck_g_cm2", "total_hip_g_cm2", "lumbar_g_cm2")
 # Where new fractures are, and the share of wedges; recalled orders of magnitude. The rest is biconcave or crushed.
 _LEVELS = {"T6": 0.07, "T7": 0.11, "T8": 0.13, "T9": 0.09, "T11": 0.10, "T12": 0.18, "L1": 0.17, "L2": 0.09, "L3": 0.06}
 _WEDGES = 0.6
+_FIRST_DAY, _DAYS = date(2015, 1, 1), 5 * 365
+
+
+def visit_date(chance: Chance, years: float = 0.0) -> str:
+    """Return the day of a visit: the first lies anywhere in five years, a later one `years` after it."""
+    first = _FIRST_DAY + timedelta(days=int(_DAYS * float(chance.uniform("day of the first visit")[0])))
+    return (first + timedelta(days=round(365.25 * years))).isoformat()
 
 
 def last_seen(person: Person) -> float:

@@ -14,7 +14,7 @@ from trabecula.phantom.anatomy.trunk import Trunk
 from trabecula.phantom.chance import Chance
 from trabecula.phantom.dxa_scan import HipScan
 from trabecula.phantom.hip_truth import bone_truth, drawn_with_hip_fractures, fracture_truth
-from trabecula.phantom.later import last_seen, years_later
+from trabecula.phantom.later import last_seen, visit_date, years_later
 from trabecula.phantom.spine_scan import SpineScan
 
 if TYPE_CHECKING:
@@ -53,17 +53,18 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> tuple[Case, ..
         raise ValueError(f"second_visits is a share from 0 to 1; got {settings['second_visits']}")
     chance = Chance(seed, np.array([patient]))
     drawn = drawn_with_hip_fractures(patient, seed, chance, settings)
-    visits = [drawn]
+    visits = [(0.0, drawn)]
     first, last = _RETURN_YEARS
     years = round(first + (last - first) * float(chance.uniform("years to DXA")[0]), 2)
     usual = drawn_with_hip_fractures(patient, seed, chance, {**settings, "bone_shift": 0.0})
     seen = min(last_seen(usual), usual.outcomes["time_to_hip_fracture"].years)  # a twin comes back as often
     if chance.uniform("returns to DXA")[0] < settings["second_visits"] and years < seen:
-        visits.append(years_later(drawn, years, patient=patient, seed=seed))
-    return tuple(_visit(n, one, (patient, seed), settings) for n, one in enumerate(visits))
+        visits.append((years, years_later(drawn, years, patient=patient, seed=seed)))
+    days = [visit_date(chance, after) for after, _ in visits]
+    return tuple(_visit(n, one, days[n], (patient, seed), settings) for n, (_, one) in enumerate(visits))
 
 
-def _visit(visit: int, drawn: Person, who: tuple[int, int], settings: Mapping[str, Any]) -> Case:
+def _visit(visit: int, drawn: Person, day: str, who: tuple[int, int], settings: Mapping[str, Any]) -> Case:
     patient, seed = who
     chance = Chance(seed, np.array([patient]))
     site = sites.choose(chance, drawn.who_class == 2, settings["shortcut"])
@@ -97,7 +98,7 @@ def _visit(visit: int, drawn: Person, who: tuple[int, int], settings: Mapping[st
         images=Images(images),
         masks=Images(masks),
         table={variable: drawn.table[variable] for variable in _TABLE},
-        groups=sites.groups(site, device),
+        groups=sites.groups(site, device) | {"date": day},
         truth=_truth(drawn) | {"hip_region_mask": masks["hip_regions"]},
         weight=drawn.weight,
     )

@@ -11,7 +11,7 @@ from trabecula.case import Case, Images
 from trabecula.phantom import sites
 from trabecula.phantom.anatomy.trunk import Trunk
 from trabecula.phantom.chance import Chance
-from trabecula.phantom.later import last_seen, years_later
+from trabecula.phantom.later import last_seen, visit_date, years_later
 from trabecula.phantom.people import person
 from trabecula.phantom.spine_xray import SpineXray
 from trabecula.reference import REFERENCES, genant_grade
@@ -56,12 +56,13 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> tuple[Case, ..
             raise ValueError(f"{name} is a share from 0 to below 1; got {settings[name]}")
     chance = Chance(seed, np.array([patient]))
     drawn = _drawn(patient, seed, chance, settings)
-    visits = [drawn]
+    visits = [(0.0, drawn)]
     first, last = _RETURN_YEARS
     years = round(first + (last - first) * float(chance.uniform("years to return")[0]), 2)
     if chance.uniform("returns")[0] < settings["second_visits"] and years < last_seen(drawn):
-        visits.append(years_later(drawn, years, patient=patient, seed=seed))
-    return tuple(_visit(n, one, (patient, seed), settings) for n, one in enumerate(visits))
+        visits.append((years, years_later(drawn, years, patient=patient, seed=seed)))
+    days = [visit_date(chance, after) for after, _ in visits]
+    return tuple(_visit(n, one, days[n], (patient, seed), settings) for n, (_, one) in enumerate(visits))
 
 
 def _drawn(patient: int, seed: int, chance: Chance, settings: Mapping[str, Any]) -> Person:
@@ -86,7 +87,7 @@ def _fractures(who: Person) -> bool:
     return who.outcomes[_VERTEBRAL].event == 1
 
 
-def _visit(visit: int, drawn: Person, who: tuple[int, int], settings: Mapping[str, Any]) -> Case:
+def _visit(visit: int, drawn: Person, day: str, who: tuple[int, int], settings: Mapping[str, Any]) -> Case:
     patient, seed = who
     chance = Chance(seed, np.array([patient]))
     site = sites.choose(chance, drawn.who_class == 2, settings["shortcut"])
@@ -111,7 +112,7 @@ def _visit(visit: int, drawn: Person, who: tuple[int, int], settings: Mapping[st
         images=Images({f"spine_xray_{view}": film for view, film in films.items()}),
         masks=Images({"bones": films["lateral"].labels()}),
         table={name: value for name, value in drawn.table.items() if name not in _UNSEEN},
-        groups=facts | {f"{fact}_ap": ap[fact] for fact in ("kvp", "rows", "columns", "pixel_mm")},
+        groups=facts | {f"{fact}_ap": ap[fact] for fact in ("kvp", "rows", "columns", "pixel_mm")} | {"date": day},
         truth=_truth(drawn),
         weight=drawn.weight,
     )
