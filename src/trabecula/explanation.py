@@ -29,7 +29,7 @@ def explain(model: Model, case: Case, *, target: str | None = None) -> Evidence:
 
 
 def overlay(image: Image, heat: NDArray[np.float32], path: Path) -> None:
-    """Write a PNG of the middle slice with its heat in colour, the plain slice beside it.
+    """Write a PNG of the slice that holds most heat with the heat in colour, the plain slice beside it.
 
     Raises `ValueError` when heat and image have different shapes.
     """
@@ -37,9 +37,10 @@ def overlay(image: Image, heat: NDArray[np.float32], path: Path) -> None:
 
     if heat.shape != image.shape:
         raise ValueError(f"heat {heat.shape} does not lie on the grid of the image {image.shape}")
-    middle = image.shape[0] // 2
-    grey = _scaled(image.voxels[middle], 1, 99)
-    weight = _scaled(heat[middle], 0, 100)[..., None]
+    warm = _scaled(heat, 0, 100)
+    hottest = int(warm.sum(axis=(1, 2)).argmax()) if warm.any() else image.shape[0] // 2
+    grey = _scaled(image.voxels[hottest], 1, 99)
+    weight = warm[hottest][..., None]
     plain = np.repeat(grey[..., None], 3, axis=-1) * 255
     share = 0.65 * weight
     both = np.concatenate([plain, plain * (1 - share) + _coloured(weight[..., 0]) * share], axis=1)
