@@ -41,7 +41,7 @@ def women(strength, patients):
             continue
         rows.append(attributes(case, element_mm=1.5, density="converted"))
         broken.append(case.truth["hip_fracture"])
-        owners.append(case.images.source("hip_dxa").owner)
+        owners.append(case.images.source("hip_dxa").recipe.owner)
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}, np.array(broken), owners
 
 
