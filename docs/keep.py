@@ -29,4 +29,4 @@ def keep(report: Path, id_: str, name: str = "") -> Path:
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 4):
         raise SystemExit(__doc__)
-    print(keep(Path(sys.argv[1]), *sys.argv[2:]))  # noqa: T201
+    sys.stdout.write(f"{keep(Path(sys.argv[1]), *sys.argv[2:])}\n")

@@ -12,7 +12,6 @@ from trabecula.card import cohort_card, cohort_ids, system_card, system_ids
 from trabecula.case import ANY_GROUP, Images
 from trabecula.cohort import open_cohort
 from trabecula.selftest import CHECKS, run_checks
-from trabecula.selftest.subject import required
 from trabecula.system import get_system
 
 BUILT = [id_ for id_ in system_ids() if system_card(id_).built]
@@ -56,7 +55,7 @@ def outcomes(id_):
 
 def cases_for(system):
     """Return phantom patients with everything the system requires, and with most of what it can use beside."""
-    needed, wanted = set(required(system)), {target.id for target in system.predicts}
+    needed, wanted = set(system.inputs().required), {target.id for target in system.predicts}
     inputs = system.inputs()
     usable = {*inputs.images, *inputs.masks, *inputs.table, *wanted}
     fitting = []

@@ -58,9 +58,7 @@ def cohort_named(cohort: str, system: System) -> str:
     if cohort != "auto":
         return cohort
     inputs = system.inputs()
-    names = (*inputs.images, *inputs.masks, *inputs.table, *inputs.groups)
-    required = [name for name in names if name not in inputs.optional]
-    return cohort_for(required, [system.headline.id], inputs.optional)
+    return cohort_for(inputs.required, [system.headline.id], inputs.optional)
 
 
 def open_named(

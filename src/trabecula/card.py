@@ -124,6 +124,12 @@ class InputsDeclared(_Facts):
     """Names of groups; `any group` stands for all that a case has. Only a baseline may ask for them."""
     optional: tuple[str, ...] = ()
 
+    @property
+    def required(self) -> list[str]:
+        """Those without which a system must abstain."""
+        names = (*self.images, *self.masks, *self.table, *self.groups)
+        return [name for name in names if name not in self.optional]
+
     @model_validator(mode="after")
     def _known(self) -> InputsDeclared:
         for names, table, what in (

@@ -214,8 +214,10 @@ def evaluate(
     from trabecula.protocol import Protocol
 
     if systems == ["all"]:
-        if cohort != "auto" or target or set_ or with_ or vary:
-            raise ValueError("`evaluate all` chooses cohorts and targets itself: leave --cohort auto, and no settings")
+        if cohort != "auto" or data or target or set_ or with_ or vary or not baselines:
+            raise ValueError(
+                "`evaluate all` chooses cohorts, targets and baselines itself: leave --cohort auto, and no settings"
+            )
         rule = Protocol(name=protocol.value, folds=folds, seed=seed)
         return evaluate_all(out, size=size.value, patients=patients, protocol=rule, jobs=jobs)
     require_free(out)

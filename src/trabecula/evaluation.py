@@ -128,9 +128,8 @@ def _judgeable(system: System, cohort: Cohort) -> None:
         )
         raise ValueError(f"{system.id()} predicts {wanted.id}, for which {cohort.id} has no truth; {hint}")
     inputs = system.inputs()
-    required = [n for n in (*inputs.images, *inputs.masks, *inputs.table, *inputs.groups) if n not in inputs.optional]
     cases = fitted_to(cohort.cases, inputs)
-    if lacking := [name for name in required if all(case.lacks([name]) for case in cases)]:
+    if lacking := [name for name in inputs.required if all(case.lacks([name]) for case in cases)]:
         raise ValueError(f"{system.id()} needs {', '.join(lacking)}, which no case of {cohort.id} has")
 
 
@@ -182,8 +181,7 @@ def _baselines(systems: Sequence[System], cohort: Cohort) -> Iterator[System]:
         if not get_target(card.targets[0]).same_kind(systems[0].headline):
             continue
         system = get_system(card.id, targets=(systems[0].headline.id,))
-        inputs = system.inputs()
-        required = [n for n in (*inputs.images, *inputs.table, *inputs.groups) if n not in inputs.optional]
+        required = system.inputs().required
         if any(not case.lacks(required) for case in cohort.cases):
             yield system
 
@@ -235,10 +233,8 @@ def _judge(entrant: Entrant, number: int, fold: Fold, seed: int) -> Judgement:
 
 def _learned_from(entrant: Entrant, fold: Fold) -> list[Case]:
     """Return the training cases, those without truth whose labels are not told."""
-    if fold.labelled is None:
-        return [entrant.cases[i] for i in fold.train]
-    told = set(fold.labelled)
-    return [case if i in told else replace(case, truth={}) for i in fold.train for case in (entrant.cases[i],)]
+    told = set(fold.train if fold.labelled is None else fold.labelled)
+    return [entrant.cases[i] if i in told else replace(entrant.cases[i], truth={}) for i in fold.train]
 
 
 def _not_fitted(entrant: Entrant, number: int, fold: Fold, why: str) -> Judgement:

@@ -81,8 +81,7 @@ def judge_all(
 
 def _suits(system: System) -> str:
     inputs = system.inputs()
-    names = (*inputs.images, *inputs.masks, *inputs.table, *inputs.groups)
-    return cohort_for([n for n in names if n not in inputs.optional], [system.headline.id], inputs.optional)
+    return cohort_for(inputs.required, [system.headline.id], inputs.optional)
 
 
 def _same_words(out: Path, asked: Mapping[str, Any]) -> None:

@@ -73,10 +73,14 @@ def on_phantoms(id_: str, *, size: str, target: str | None = None, settings: Map
     headline = system.headline
     if target is None and headline.circular and headline.classifies:
         return get_system(id_, size=size, targets=(_DIAGNOSIS,), settings=settings)
-    made = {each for cohort in cohort_ids() if cohort_card(cohort).made for each in cohort_card(cohort).targets}
-    if target is None and headline.kind == "time_to_event" and headline.id not in made:
+    if target is None and headline.kind == "time_to_event" and not _on_a_phantom(headline.id):
         return get_system(id_, size=size, targets=(_ANY_FRACTURE,), settings=settings)
     return system
+
+
+def _on_a_phantom(target: str) -> bool:
+    cards = map(cohort_card, cohort_ids())
+    return any(card.made and target in card.targets for card in cards)
 
 
 def prove(system: System, trial: Trial, *, jobs: int | None = None, progress: Progress = quiet) -> dict[str, Any]:

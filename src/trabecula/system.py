@@ -210,7 +210,7 @@ class System(ABC):
         Raises `ValueError` when no case can be learned from, or the headline target has one class only.
         """
         inputs, targets = self.inputs(), tuple(t.id for t in self.predicts)
-        required = _required(inputs)
+        required = inputs.required
         handed = [_handed(case, inputs, targets) for case in cases if not case.lacks(required)]
         self._can_learn(handed, len(cases), required)
         with isolated(seed, torch_too=self.has_networks):
@@ -250,7 +250,7 @@ class Model:
         Raises `TypeError` or `ValueError` when the system breaks the form of an answer: that is a defect of it.
         """
         inputs = self.system.inputs()
-        required = _required(inputs)
+        required = inputs.required
         answers: list[Answer] = []
         for start in range(0, len(cases), _CHUNK):
             chunk = cases[start : start + _CHUNK]
@@ -269,7 +269,7 @@ class Model:
         Raises `ValueError` when a required input is missing.
         """
         inputs = self.system.inputs()
-        if lacking := case.lacks(_required(inputs)):
+        if lacking := case.lacks(inputs.required):
             raise ValueError(
                 f"{self.system.id()} cannot answer this case, so there is nothing to explain: no {lacking}"
             )
@@ -414,11 +414,6 @@ def _fabric(device: str, precision: Any) -> Fabric:
         return Fabric(accelerator=device, devices=1, precision=precision)
     except RuntimeError as error:
         raise ValueError(f"device {device!r} cannot be used here: {error}") from error
-
-
-def _required(inputs: Inputs) -> list[str]:
-    names = (*inputs.images, *inputs.masks, *inputs.table, *inputs.groups)
-    return [name for name in names if name not in inputs.optional]
 
 
 def _handed(case: Case, inputs: Inputs, targets: Sequence[str]) -> Case:

@@ -13,7 +13,7 @@ import numpy as np
 from trabecula.case import ANY_GROUP, Event, Images
 from trabecula.metrics import concordance
 from trabecula.prediction import Abstain, LabelMap, Prediction, score
-from trabecula.selftest.subject import NoMeaningError, Subject, gap, numbers, relabelled, require, required
+from trabecula.selftest.subject import NoMeaningError, Subject, gap, numbers, relabelled, require
 from trabecula.system import Model
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def check_missing_input_abstains(subject: Subject) -> None:
     names = [*inputs.images, *inputs.masks, *inputs.table, *inputs.groups]
     for name in names:
         answer = model.predict([_without(subject.test[0], [name])])[0]
-        if name in required(subject.system):
+        if name in subject.system.inputs().required:
             require(_abstains(answer), f"answers without {name}, which it requires")
     if names and subject.system.card().role == "system":
         require(_abstains(model.predict([_without(subject.test[0], names)])[0]), "answers with nothing to go by")

@@ -48,7 +48,7 @@ class Subject:
     def of(cls, system: System, cases: Sequence[Case], *, seed: int = 0) -> Subject:
         """Split cases by patient; raises `ValueError` when there are too few."""
         folds = split(Protocol(folds=3, seed=seed), cases, system.headline.id)
-        needed = required(system)
+        needed = system.inputs().required
         test = tuple(cases[i] for i in folds[0].test if not cases[i].lacks(needed))
         if len(test) < 4:
             raise ValueError(f"only {len(test)} cases with truth and {needed} are left to ask about: bring more cases")
@@ -102,13 +102,6 @@ class Subject:
         if isinstance(attempt, Exception):
             raise AssertionError(f"cannot be fitted: {type(attempt).__name__}: {attempt}") from attempt
         return attempt
-
-
-def required(system: System) -> list[str]:
-    """Return the inputs without which the system must abstain."""
-    inputs = system.inputs()
-    names = (*inputs.images, *inputs.masks, *inputs.table, *inputs.groups)
-    return [name for name in names if name not in inputs.optional]
 
 
 def numbers(prediction: Prediction) -> NDArray[np.float64]:
