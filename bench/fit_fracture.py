@@ -9,6 +9,8 @@ gradient that makes the first of any fracture come out as published. Prints the 
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from trabecula.phantom import fracture
@@ -80,7 +82,7 @@ def solved(sex, columns):
 
 
 def main():
-    for of in ("bone", "bmd"):
+    for of in sys.argv[1:] or ("bone", "bmd", "femur"):
         sex, *columns = drawn(of)
         both = [solved(each, [column[sex == each] for column in columns]) for each in (0, 1)]
         for place, name in enumerate(("_BASE", "PER_SD")):

@@ -1,10 +1,11 @@
-"""Fracture: events follow the hazards that were planted, BMD alone shows the published gradients, the switch works."""
+"""Fracture: events follow the hazards that were planted, BMD alone shows the published gradients, the switches work."""
 
 import numpy as np
 import pytest
 from scipy.stats import chi2
 from statsmodels.duration.hazard_regression import PHReg
 
+from trabecula.phantom.anatomy.hip_owner import hip_owner
 from trabecula.phantom.chance import Chance
 from trabecula.phantom.fracture import (
     GRADIENT,
@@ -15,7 +16,7 @@ from trabecula.phantom.fracture import (
     hazards,
     latent_strength,
 )
-from trabecula.phantom.people import draw_columns
+from trabecula.phantom.people import draw_columns, person
 
 SEEDS = range(20)
 
@@ -66,7 +67,7 @@ def test_events_follow_strength_as_planted(cause):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strength", ["bone", "bmd"])
+@pytest.mark.parametrize("strength", ["bone", "bmd", "femur"])
 def test_bmd_alone_shows_the_published_gradients(strength):
     """20 seeds of people from 50 on as they are: cause-specific Cox on neck BMD given age, in each sex.
 
@@ -122,6 +123,23 @@ def test_strength_of_bmd_is_bmd_and_of_bone_mostly():
     assert np.corrcoef(bmd[at_65], bodies.bmd[at_65, 0])[0, 1] == pytest.approx(1)
     assert np.corrcoef(bone, bmd)[0, 1] == pytest.approx(0.75, abs=0.03)
     assert bone.std() == pytest.approx(1, abs=0.05)
+
+
+def test_strength_of_the_femur_is_its_bmd_and_a_shape_that_its_hip_is_drawn_with():
+    chance = Chance(8, np.arange(2000))
+    bodies = draw_columns(chance, enriched=False).bodies
+    bmd, femur = (latent_strength(chance, bodies, of=of) for of in ("bmd", "femur"))
+    assert femur.std() == pytest.approx(1, abs=0.06)
+    assert np.corrcoef(femur, bmd)[0, 1] == pytest.approx(0.75, abs=0.05)
+    drawn = [person(n, 8, enriched=False, strength="femur") for n in range(200)]
+    hips = [hip_owner(each, 8).hip.femur for each in drawn]
+    slender = np.log([hip.neck_mm / hip.neck_half_mm**2 for hip in hips])
+    rest, shown = (
+        values[:200] - np.polyval(np.polyfit(bmd[:200], values[:200], 1), bmd[:200])
+        for values in (femur, np.array(slender))
+    )
+    assert np.corrcoef(rest, shown)[0, 1] < -0.5
+    assert [each.skeleton.strength for each in drawn] == pytest.approx(femur[:200].tolist())
 
 
 @pytest.mark.parametrize("sex", [0, 1])

@@ -54,7 +54,7 @@ def test_a_shift_of_bone_moves_bone_and_nothing_that_was_drawn():
 def test_what_no_person_is_is_refused():
     with pytest.raises(ValueError, match="count from 0"):
         person(-1, 0, enriched=True)
-    with pytest.raises(ValueError, match="bone or of bmd"):
+    with pytest.raises(ValueError, match="of the femur"):
         person(0, 0, enriched=True, strength="bmi")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from trabecula.phantom.femur_strength import femur_strength
 from trabecula.phantom.population import Bodies, usual_bmd
 from trabecula.phantom.skeleton import density_standing
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
-StrengthOf = Literal["bone", "bmd"]
-"""What strength is made of: all that is true of the bone, or areal BMD of the femoral neck and nothing else."""
+StrengthOf = Literal["bone", "bmd", "femur"]
+"""What strength is made of: all that is true of the bone; areal BMD of the femoral neck and nothing else; or that BMD
+and the shape of the femur, which bear a fall (`femur_strength`)."""
 
 CAUSES = ("hip", "vertebral", "other")
 NECK_SD_G_CM2 = 0.12
@@ -61,6 +63,11 @@ _BASE = {
         "vertebral": ((-6.6527, 0.7284), (-7.4296, 0.6437)),
         "other": ((-4.7603, 0.2189), (-5.5782, 0.0662)),
     },
+    "femur": {
+        "hip": ((-7.5168, 1.4148), (-8.3052, 1.4070)),
+        "vertebral": ((-6.8332, 0.7929), (-7.6705, 0.6962)),
+        "other": ((-4.7720, 0.2281), (-5.5949, 0.0718)),
+    },
 }
 # ln hazard ratio per SD of lower strength at 65, and its change a decade; calibrated.
 PER_SD = {
@@ -73,6 +80,11 @@ PER_SD = {
         "hip": ((1.0483, -0.1535), (1.0659, -0.1565)),
         "vertebral": ((0.8172, 0.0018), (0.8136, 0.0006)),
         "other": ((0.1343, 0.0), (0.1247, 0.0)),
+    },
+    "femur": {
+        "hip": ((1.1781, -0.2011), (1.3242, -0.2082)),
+        "vertebral": ((0.9404, -0.0516), (1.0360, -0.0410)),
+        "other": ((0.1818, 0.0), (0.1876, 0.0)),
     },
 }
 
@@ -101,8 +113,10 @@ def latent_strength(chance: Chance, bodies: Bodies, *, of: StrengthOf) -> Floats
     neck = (bodies.bmd[:, 0] - usual_bmd(bodies.sex, bodies.age)[:, 0]) / NECK_SD_G_CM2
     if of == "bmd":
         return neck
+    if of == "femur":
+        return femur_strength(chance, bodies)
     if of != "bone":
-        raise ValueError(f"strength is made of bone or of bmd alone; got {of!r}")
+        raise ValueError(f"strength is made of bone, of bmd alone, or of the femur; got {of!r}")
     lumbar, hip = density_standing(chance, bodies)
     parts = {
         "neck": neck,
@@ -139,7 +153,7 @@ def hazards(
 ) -> dict[str, Floats]:
     """Return the hazards of fracture a year by cause; `deformed` `[n]` counts the vertebrae that lost height.
 
-    Where strength is areal BMD alone, deformities add nothing: an image shows them.
+    Where strength is not all of the bone, deformities add nothing: an image shows them.
     """
     decades = (bodies.age - 65) / 10
     result = {}

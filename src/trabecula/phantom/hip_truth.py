@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from trabecula.phantom.people import Person
 
 _OUTCOMES = ("time_to_hip_fracture", "time_to_any_fracture")
-_FREQUENCY = {"bone": {True: 0.0250, False: 0.0081}, "bmd": {True: 0.0245, False: 0.0085}}
+_FREQUENCY = {
+    "bone": {True: 0.0250, False: 0.0081},
+    "bmd": {True: 0.0245, False: 0.0085},
+    "femur": {True: 0.0246, False: 0.0080},
+}
 """Share of people by strength, enriched or not, with a hip fracture in follow-up; counted in 200,000."""
 _ELSEWHERE, _POOL, _SHARED = 20_000_000, 8192, 20
 """Others are drawn from this number on, in pools of people, each for so many patients, who get one after the other."""

@@ -79,6 +79,8 @@ class Deformity:
 class Person:
     """A patient whose bone is known."""
 
+    number: int
+    """Who of all people of a seed; their anatomy is drawn by it."""
     table: Mapping[str, TableValue]
     """Every variable that is drawn, those that define a target included."""
     who_class: int | None
@@ -116,7 +118,7 @@ def person(
     `bone_shift` adds young-adult SDs of bone density after everything else: the same person, past and deformities
     included, with another bone and what comes of it.
 
-    Raises `ValueError` for a negative number or seed and a strength that is made of neither bone nor bmd.
+    Raises `ValueError` for a negative number or seed and a strength that is made of anything else.
     """
     if patient < 0 or seed < 0:
         raise ValueError(f"patients and seeds count from 0; got patient {patient} and seed {seed}")
@@ -152,6 +154,7 @@ def _block(block: int, seed: int, enriched: bool, bone_shift: float, strength: S
     events = zip(*(_events(*drawn.outcomes[cause]) for cause in OUTCOMES.values()), strict=True)
     return [
         Person(
+            number=block * BLOCK + place,
             table=table,
             who_class=class_ if class_ >= 0 else None,
             weight=weight,
@@ -159,9 +162,11 @@ def _block(block: int, seed: int, enriched: bool, bone_shift: float, strength: S
             outcomes=dict(zip(OUTCOMES, events_, strict=True)),
             deformities=deformities,
         )
-        for table, class_, weight, truths, events_, deformities in zip(
-            _tables(drawn), drawn.bodies.who_class.tolist(), drawn.bodies.weight.tolist(), _rows(drawn.skeleton),
-            events, _deformities(drawn.height_loss, drawn.shape), strict=True,
+        for place, (table, class_, weight, truths, events_, deformities) in enumerate(
+            zip(
+                _tables(drawn), drawn.bodies.who_class.tolist(), drawn.bodies.weight.tolist(), _rows(drawn.skeleton),
+                events, _deformities(drawn.height_loss, drawn.shape), strict=True,
+            )
         )
     ]  # fmt: skip
 

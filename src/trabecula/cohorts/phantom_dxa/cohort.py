@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     "noise_scale": 1.0,  # factor on the SD of quantum noise
     "shift_mm": 0.0,  # how much further to the patient's left the fields lie: the same bone, another position
     "fractured": 0.12,  # share of patients drawn from those who break a hip in follow-up; weighted back
-    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
+    "strength": "bone",  # what breaks: "bone" all of it, "bmd" of the neck alone, or "femur" that BMD and shape
     "second_visits": 0.7,  # share of patients who are asked to come back; those who died or broke a hip do not
 }
 _TABLE = (
@@ -77,7 +77,7 @@ def _visit(visit: int, drawn: Person, day: str, who: tuple[int, int], settings: 
     across, up, spine_across, spine_up = (_OFF_MM * each for each in off)
     further = settings["shift_mm"]
     hip = HipScan(
-        owner=hip_owner(drawn, patient, seed), side="R" if chance.uniform("side")[0] < 0.5 else "L", device=device,
+        owner=hip_owner(drawn, seed), side="R" if chance.uniform("side")[0] < 0.5 else "L", device=device,
         visit=visit, off_deg=_OFF_DEG * turn, shift_mm=(across + further, up),
     )  # fmt: skip
     spine = SpineScan(

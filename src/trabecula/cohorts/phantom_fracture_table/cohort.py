@@ -18,7 +18,7 @@ PATIENTS = 6000  # so many that each kind of fracture happens to at least 100
 SETTINGS: Mapping[str, Any] = {
     "enriched": True,  # one third a WHO class; False: people from 20 on as they are
     "bone_shift": 0.0,  # young SDs of bone density added after everything else was drawn
-    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
+    "strength": "bone",  # what breaks: "bone" all of it, "bmd" of the neck alone, or "femur" that BMD and shape
 }
 
 

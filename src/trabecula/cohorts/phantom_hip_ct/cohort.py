@@ -27,7 +27,7 @@ SETTINGS: Mapping[str, Any] = {
     "kernel": "site",  # a reconstruction kernel, or the site's own
     "shift_mm": 0.0,  # how much further to the patient's left the field lies: the same bone, another position
     "fractured": 0.12,  # share of patients drawn from those who break a hip in follow-up; weighted back
-    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
+    "strength": "bone",  # what breaks: "bone" all of it, "bmd" of the neck alone, or "femur" that BMD and shape
 }
 _TABLE = ("age_years", "sex", "height_cm", "weight_kg", "bmi_kg_m2")
 _TURNED_DEG = (0.0, 6.0)  # mean and SD of how far a leg that lies at ease is turned inwards; ours
@@ -56,7 +56,7 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
     off = np.clip([chance.normal(f"hip {axis}")[0] for axis in ("across", "up", "turn")], -2.5, 2.5)
     rods, rods_mg_cm3 = _RODS[site.name]
     volume = HipCT(
-        owner=hip_owner(drawn, patient, seed), side="R" if chance.uniform("side")[0] < 0.5 else "L", scanner=scanner,
+        owner=hip_owner(drawn, seed), side="R" if chance.uniform("side")[0] < 0.5 else "L", scanner=scanner,
         rotation_deg=_TURNED_DEG[0] + _TURNED_DEG[1] * float(off[2]), rods=rods, rods_mg_cm3=rods_mg_cm3,
         shift_mm=(4 * float(off[0]) + settings["shift_mm"], 0.0, 4 * float(off[1])),
     )  # fmt: skip

@@ -44,7 +44,7 @@ def make(patient: int, seed: int, settings: Mapping[str, Any]) -> Case:
     )
     off = np.clip([chance.normal(f"hip {axis}")[0] for axis in ("across", "up", "turn")], -2.5, 2.5)
     picture = HipXray(
-        owner=hip_owner(drawn, patient, seed),
+        owner=hip_owner(drawn, seed),
         side="R" if chance.uniform("side")[0] < 0.5 else "L",
         film=film,
         rotation_deg=_TURNED_DEG[0] + _TURNED_DEG[1] * float(off[2]),

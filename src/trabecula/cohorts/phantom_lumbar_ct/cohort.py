@@ -32,7 +32,7 @@ SETTINGS: Mapping[str, Any] = {
     "noise_scale": 1.0,  # factor on the SD of noise
     "kernel": "site",  # a reconstruction kernel, or the site's own
     "contrast": "drawn",  # a contrast phase, or one by chance
-    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
+    "strength": "bone",  # what breaks: "bone" all of it, "bmd" of the neck alone, or "femur" that BMD and shape
     "parts": "patients",  # what a case is: a patient, or with "vertebrae" each of L1 to L4
     "shift_mm": 0.0,  # how far the field is moved to the left and up: the same bone, another position
 }

@@ -32,7 +32,7 @@ SETTINGS: Mapping[str, Any] = {
     "noise_scale": 1.0,  # factor on the SD of quantum noise
     "shift_mm": 0.0,  # how far the film is moved across and up: the same bone, another position
     "fractured": 0.12,  # share of patients drawn from those with a vertebral fracture in follow-up; weighted back
-    "strength": "bone",  # what breaks: the whole bone, or with "bmd" areal BMD of the femoral neck and nothing else
+    "strength": "bone",  # what breaks: "bone" all of it, "bmd" of the neck alone, or "femur" that BMD and shape
     "second_visits": 0.4,  # share of patients who are asked to come back; those who died or were lost do not
 }
 
@@ -41,8 +41,12 @@ _RETURN_YEARS = (2.0, 6.0)
 
 _UNSEEN = ("trabecular_bone_score",)  # of another scan
 _VERTEBRAL = "time_to_vertebral_fracture"
-_FREQUENCY = {"bone": {True: 0.0196, False: 0.0069}, "bmd": {True: 0.0181, False: 0.0069}}
-"""Share of people by strength, enriched or not, with a vertebral fracture in follow-up; counted in 20,000, 200,000."""
+_FREQUENCY = {
+    "bone": {True: 0.0196, False: 0.0069},
+    "bmd": {True: 0.0181, False: 0.0069},
+    "femur": {True: 0.0184, False: 0.0068},
+}
+"""Share of people by strength, enriched or not, with a vertebral fracture in follow-up; counted in 20,000 to 200,000."""
 _ELSEWHERE, _CANDIDATES = 10_000_000, 2048
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from trabecula.phantom.anatomy.femur import FemurShape, draw_femur
 from trabecula.phantom.anatomy.femur_bone import HipMineral
 from trabecula.phantom.anatomy.hip import Hip, draw_hip
 
@@ -45,11 +46,11 @@ class HipOwner:
         return np.random.default_rng([self.seed, self.patient, _GRAIN, *which])
 
 
-def hip_owner(drawn: Person, patient: int, seed: int, *, mineral: HipMineral | None = None) -> HipOwner:
+def hip_owner(drawn: Person, seed: int, *, mineral: HipMineral | None = None) -> HipOwner:
     """Return the owner of a person's hips; `mineral` replaces what the skeleton holds, as at another visit."""
     table = drawn.table
     return HipOwner(
-        patient=patient,
+        patient=drawn.number,
         seed=seed,
         age=float(table["age_years"]),
         male=table["sex"] == "male",
@@ -72,7 +73,15 @@ def hip_mineral(drawn: Person, *, change: float = 0.0) -> HipMineral:
     )
 
 
+def femur_of(patient: int, seed: int, *, male: bool, height_cm: float) -> FemurShape:
+    """Return the shape of somebody's femur, which their hips are drawn about."""
+    return draw_femur(_anatomy(patient, seed), male=male, height_cm=height_cm)
+
+
 @lru_cache(maxsize=4)
 def _hip(patient: int, seed: int, age: float, male: bool, height_cm: float, bmi: float) -> Hip:
-    rng = np.random.default_rng([seed, patient, _ANATOMY])
-    return draw_hip(rng, male=male, age=age, height_cm=height_cm, bmi=bmi)
+    return draw_hip(_anatomy(patient, seed), male=male, age=age, height_cm=height_cm, bmi=bmi)
+
+
+def _anatomy(patient: int, seed: int) -> Generator:
+    return np.random.default_rng([seed, patient, _ANATOMY])
