@@ -239,7 +239,7 @@ def test_same_seed_same_interval_however_many_draws_fit_into_memory(monkeypatch)
     first = ours.interval(ours.auc, TRUTH, SCORE, seed=3)
     assert ours.interval(ours.auc, TRUTH, SCORE, seed=3) == first
     assert ours.interval(ours.auc, TRUTH, SCORE, seed=4) != first
-    monkeypatch.setattr(ours, "_BLOCK", 10_000)
+    monkeypatch.setattr(ours.resampling, "_BLOCK", 10_000)
     blocked = ours.interval(ours.auc, TRUTH, SCORE, seed=3)
     assert blocked.value == first.value
     assert (blocked.low, blocked.high) == pytest.approx((first.low, first.high), abs=0.02)

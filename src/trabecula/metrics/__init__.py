@@ -1,0 +1,43 @@
+"""How good answers are: pure functions on arrays, with intervals by resampling patients.
+
+A metric is a function of truth `[n]`, prediction `[n]` (or `[n, grades]`) and weights `[..., n]`, and returns one
+figure for each row of weights. Weights of one give the figure itself, resampling counts give its bootstrap draws, and
+population weights the population's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trabecula.metrics.binary import accuracy, auc, average_precision, brier, sensitivity, specificity
+from trabecula.metrics.curves import calibration, roc, wilson
+from trabecula.metrics.grades import auc_highest, quadratic_kappa
+from trabecula.metrics.label_maps import dice
+from trabecula.metrics.resampling import Interval, Metric, auc_interval, difference, interval
+from trabecula.metrics.survival import concordance
+from trabecula.metrics.values import bias, correlation, limits_of_agreement, mean_absolute_error, root_mean_square_error
+from trabecula.metrics.weighted import arrays, mean
+
+__all__ = [
+    "LOWER_IS_BETTER", "METRICS", "Interval", "Metric", "accuracy", "auc", "auc_highest", "auc_interval",
+    "average_precision", "bias", "brier", "calibration", "concordance", "correlation", "dice", "difference", "interval",
+    "limits_of_agreement", "mean_absolute_error", "quadratic_kappa", "roc", "root_mean_square_error", "sensitivity",
+    "specificity", "wilson",
+]  # fmt: skip
+
+METRICS: Mapping[str, Mapping[str, Metric]] = {
+    "binary": {
+        "auc": auc, "average_precision": average_precision, "brier": brier,
+        "sensitivity": sensitivity, "specificity": specificity, "accuracy": accuracy,
+    },
+    "ordinal": {"quadratic_kappa": quadratic_kappa, "auc": auc_highest, "accuracy": accuracy},
+    "value": {
+        "mae": mean_absolute_error, "rmse": root_mean_square_error, "bias": bias,
+        "limits_of_agreement": limits_of_agreement, "correlation": correlation,
+    },
+    "time_to_event": {"c_index": concordance},
+    "label_map": {"dice": lambda _, overlap, weights: mean(*arrays(overlap, overlap, weights)[1:])},
+}  # fmt: skip
+"""By kind of target; the first is the one a leaderboard is sorted by."""
+
+LOWER_IS_BETTER = ("brier", "mae", "rmse", "limits_of_agreement")

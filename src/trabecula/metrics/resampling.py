@@ -1,0 +1,132 @@
+"""Intervals by resampling patients: of a figure, and of the difference between two systems on the same patients.
+
+`interval` and `difference` average a metric over folds inside each draw: models of different folds have different
+scales, so their scores are never pooled. Both are conditional on the fitted models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from trabecula.metrics.binary import auc
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from trabecula.metrics.weighted import Floats
+
+Metric: TypeAlias = Callable[[Any, Any, Any], Any]
+_BLOCK = 4_000_000  # weights held at once: 32 MB
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return plain JSON; a figure that could not be computed is null."""
+        return {name: None if math.isnan(x) else x for name, x in vars(self).items()}
+
+
+def interval(
+    metric: Metric,
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    *,
+    folds: ArrayLike | None = None,
+    patients: ArrayLike | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+) -> Interval:
+    """Return a metric averaged over folds, with the percentile interval of a bootstrap of patients.
+
+    Rows are patients, or parts of the `patients` named. Within each fold, and within each class where the truth is
+    one of few, patients are drawn with replacement and bring all their parts (Efron and Tibshirani 1993, chapter 13).
+    NaN where the metric is not defined.
+    """
+    y, folds_, who = np.asarray(truth), per_fold(truth, folds), _patients(truth, patients)
+    return _summary(_draw(metric, y, np.asarray(prediction), (folds_, who), seed=seed, draws=draws))
+
+
+def difference(
+    metric: Metric, truth: ArrayLike, ours: ArrayLike, theirs: ArrayLike, *, folds: ArrayLike | None = None,
+    seed: int = 0, draws: int = 2000,
+) -> Interval:  # fmt: skip
+    """Return `ours` less `theirs` on the same patients, with the interval of the paired bootstrap of `interval`."""
+    y, who = np.asarray(truth), (per_fold(truth, folds), _patients(truth, None))
+    a = _draw(metric, y, np.asarray(ours), who, seed=seed, draws=draws)
+    b = _draw(metric, y, np.asarray(theirs), who, seed=seed, draws=draws)
+    return _summary(a - b)
+
+
+def auc_interval(
+    truth: ArrayLike, score: ArrayLike, *, folds: ArrayLike | None = None, seed: int = 0, draws: int = 2000
+) -> Interval:
+    """Return the AUC averaged over folds with its 95 % interval by patients; see `interval`."""
+    return interval(auc, truth, score, folds=folds, seed=seed, draws=draws)
+
+
+def per_fold(truth: ArrayLike, folds: ArrayLike | None) -> NDArray[Any]:
+    """Return the fold of every row; one fold where none are told."""
+    return np.zeros(len(np.asarray(truth)), dtype=int) if folds is None else np.asarray(folds)
+
+
+def _patients(truth: ArrayLike, patients: ArrayLike | None) -> NDArray[Any]:
+    return np.arange(len(np.asarray(truth))) if patients is None else np.asarray(patients)
+
+
+def _draw(
+    metric: Metric,
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    who: tuple[NDArray[Any], NDArray[Any]],
+    *,
+    seed: int,
+    draws: int,
+) -> Floats:
+    """Return `[1 + draws]`: the figure itself, then its bootstrap draws, each averaged over folds."""
+    rng = np.random.default_rng(seed)
+    folds, patients = who
+    total, count = np.zeros(1 + draws), np.zeros(1 + draws)
+    for fold in np.unique(folds):
+        rows = np.flatnonzero(folds == fold)
+        _, first, patient = np.unique(patients[rows], return_index=True, return_inverse=True)
+        strata = _strata(truth[rows][first])
+        step = max(1, _BLOCK // len(rows))
+        for start in range(0, 1 + draws, step):
+            size = min(step, 1 + draws - start)
+            drawn = np.empty((size, len(first)))
+            for members in strata:
+                drawn[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size)
+            if start == 0:
+                drawn[0] = 1
+            figures = np.asarray(metric(truth[rows], prediction[rows], drawn[:, patient]), dtype=float)
+            defined = np.isfinite(figures)
+            total[start : start + size] += np.where(defined, figures, 0)
+            count[start : start + size] += defined
+    with np.errstate(invalid="ignore"):
+        return total / np.where(count > 0, count, np.nan)
+
+
+def _strata(truth: NDArray[Any]) -> list[NDArray[np.intp]]:
+    """Return the rows of each class where the truth has few values, all rows together otherwise."""
+    if truth.ndim == 1 and len(values := np.unique(truth)) <= 10:
+        return [np.flatnonzero(truth == value) for value in values]
+    return [np.arange(len(truth))]
+
+
+def _summary(drawn: Floats) -> Interval:
+    defined = drawn[1:][np.isfinite(drawn[1:])]
+    if not np.isfinite(drawn[0]) or len(defined) == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return Interval(float(drawn[0]), float(low), float(high))
