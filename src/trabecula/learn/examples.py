@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from trabecula.learn.split import inner
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
     from trabecula.case import Case
     from trabecula.learn.prepare import Pictures
@@ -24,13 +25,41 @@ _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 
 
+class Shown(Protocol):
+    """Pictures `[h, w]` of 0 to 255 by number, each with a name for its content."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any) -> Any: ...
+
+    def digest(self, index: int) -> str:
+        """Name the content of a picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Pictures `[n, h, w]` of 0 to 255 that are in memory, and nowhere else."""
+
+    grey: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.grey)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.grey[index]
+
+    def digest(self, index: int) -> str:
+        """Return the SHA-256 of a picture."""
+        return hashlib.sha256(self.grey[index].tobytes()).hexdigest()
+
+
 def three_channels(grey: torch.Tensor) -> torch.Tensor:
     """Repeat grey pictures `[n, 1, h, w]` of 0 to 1 in three channels, scaled by mean and deviation of ImageNet."""
     mean, deviation = (torch.tensor(each, device=grey.device).view(1, 3, 1, 1) for each in (_MEAN, _DEVIATION))
     return (grey - mean) / deviation
 
 
-def stacked(pictures: Pictures, indices: Sequence[int]) -> torch.Tensor:
+def stacked(pictures: Shown, indices: Sequence[int]) -> torch.Tensor:
     """Return pictures as one tensor `[n, 1, h, w]` of 0 to 1."""
     return torch.from_numpy(np.stack([pictures[index] for index in indices])).unsqueeze(1) / 255
 
@@ -39,7 +68,7 @@ def stacked(pictures: Pictures, indices: Sequence[int]) -> torch.Tensor:
 class Examples:
     """Pictures with their grades, as batches for training or validation."""
 
-    pictures: Pictures
+    pictures: Shown
     indices: Sequence[int]
     """Which of the pictures belong to this part."""
     grades: Sequence[int]

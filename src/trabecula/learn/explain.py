@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional
 
-from trabecula.learn.examples import stacked, three_channels
+from trabecula.learn.examples import Shown, stacked, three_channels
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
-    from trabecula.learn.prepare import Pictures
 
-
-def grad_cam(network: nn.Module, layer: nn.Module, *, pictures: Pictures, grade: int) -> NDArray[np.float32]:
+def grad_cam(network: nn.Module, layer: nn.Module, *, pictures: Shown, grade: int) -> NDArray[np.float32]:
     """Return the Grad-CAM map `[h, w]` of one picture for a grade, on the grid of the prepared picture, not negative.
 
     `layer` is a module of the network whose output is maps `[n, channels, h, w]`. Selvaraju et al., ICCV 2017.

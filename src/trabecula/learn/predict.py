@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from trabecula.learn.examples import stacked, three_channels
+from trabecula.learn.examples import Shown, stacked, three_channels
 from trabecula.prediction import Grades, Prediction, Probability
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from trabecula.learn.prepare import Pictures
     from trabecula.target import Target
 
 
 @torch.inference_mode()
-def grade_probabilities(network: nn.Module, pictures: Pictures, *, batch: int = 16) -> NDArray[np.float64]:
+def grade_probabilities(network: nn.Module, pictures: Shown, *, batch: int = 16) -> NDArray[np.float64]:
     """Return probabilities `[n, grades]` of pictures, which do not depend on what else is in a batch.
 
     Expects logits `[n, grades]` from inputs `[n, 3, h, w]`; the network is put into `eval` mode.

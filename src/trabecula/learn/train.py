@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -77,9 +77,11 @@ def train(
     groups: Sequence[Group],
     plan: Plan,
     run: Run,
+    told: Callable[[], Mapping[str, float]] | None = None,
 ) -> History:
     """Train a network in place, keep the weights with the lowest validation loss, and return the losses by epoch.
 
+    `told` is asked after each epoch for figures that stand beside the losses.
     With `run.folder`, an interrupted training goes on after its last whole epoch and ends as if it had never stopped.
     Frozen layers keep their running statistics. Raises `ValueError` when the loss is no longer finite.
     """
@@ -107,6 +109,7 @@ def train(
             raise ValueError(f"the loss became {total} in epoch {progress.epoch + 1}: lower the learning rate")
         validated, figure = _validate(learner, validation, loss, plan.batch, run)
         progress.add(total / len(training), validated, network)
+        progress.note(told() if told else {})
         checkpoint.save(network, optimiser, generator, progress)
         run.progress(
             progress.epoch, plan.epochs, f"loss {total / len(training):.3f} validation {validated:.3f}{figure}"
@@ -146,6 +149,10 @@ class _Progress:
         self.waited += 1
         if validated < self.lowest:
             self.lowest, self.waited, self.best = validated, 0, copy.deepcopy(network.state_dict())
+
+    def note(self, figures: Mapping[str, float]) -> None:
+        for name, figure in figures.items():
+            self.history.setdefault(name, []).append(figure)
 
 
 @dataclass(frozen=True)
