@@ -18,17 +18,17 @@ def auc(truth: ArrayLike, score: ArrayLike, weights: ArrayLike = 1.0) -> Any:
     Hanley and McNeil, Radiology 1982;143:29. NaN where a class has no weight.
     """
     y, s, w = arrays(truth, score, weights)
-    if not len(y):
-        return np.full(w.shape[:-1], np.nan)
     order = np.argsort(s, kind="stable")
-    y, s, w = y[order], s[order], w[..., order]
-    positive, negative = w * y, w * (1 - y)
-    starts = np.flatnonzero(np.r_[True, s[1:] != s[:-1]])
-    positive, negative = np.add.reduceat(positive, starts, axis=-1), np.add.reduceat(negative, starts, axis=-1)
-    below = np.cumsum(negative, axis=-1) - negative / 2
-    pairs = positive.sum(axis=-1) * negative.sum(axis=-1)
+    cases, others = order[y[order] == 1], order[y[order] != 1]
+    passed = np.zeros((*w.shape[:-1], len(others) + 1))
+    np.cumsum(w.take(others, axis=-1), axis=-1, out=passed[..., 1:])
+    first, last = (np.searchsorted(s[others], s[cases], side) for side in ("left", "right"))
+    below = passed.take(first, axis=-1)
+    below = (below + passed.take(last, axis=-1)) / 2 if (first < last).any() else below
+    case = w.take(cases, axis=-1)
+    pairs = case.sum(axis=-1) * passed[..., -1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(pairs > 0, (positive * below).sum(axis=-1) / pairs, np.nan)
+        return np.where(pairs > 0, np.einsum("...i,...i->...", case, below) / pairs, np.nan)
 
 
 def average_precision(truth: ArrayLike, score: ArrayLike, weights: ArrayLike = 1.0) -> Any:

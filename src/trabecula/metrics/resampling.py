@@ -101,20 +101,25 @@ def _draw(
         rows = np.flatnonzero(folds == fold)
         _, first, patient = np.unique(patients[rows], return_index=True, return_inverse=True)
         strata = _strata(truth[rows][first])
+        place = np.argsort(np.concatenate(strata))[patient]
         step = max(1, _BLOCK // len(rows))
         for start in range(0, 1 + draws, step):
             size = min(step, 1 + draws - start)
-            drawn = np.empty((size, len(first)))
-            for members in strata:
-                drawn[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size)
+            drawn = np.concatenate([_counts(rng, len(members), size) for members in strata], axis=1)
             if start == 0:
                 drawn[0] = 1
-            figures = np.asarray(metric(truth[rows], prediction[rows], drawn[:, patient]), dtype=float)
+            figures = np.asarray(metric(truth[rows], prediction[rows], drawn.take(place, axis=1)), dtype=float)
             defined = np.isfinite(figures)
             total[start : start + size] += np.where(defined, figures, 0)
             count[start : start + size] += defined
     with np.errstate(invalid="ignore"):
         return total / np.where(count > 0, count, np.nan)
+
+
+def _counts(rng: np.random.Generator, n: int, draws: int) -> NDArray[np.intp]:
+    """Return `[draws, n]`: how often each of n is drawn when n are drawn with replacement."""
+    drawn = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n)
 
 
 def _strata(truth: NDArray[Any]) -> list[NDArray[np.intp]]:
