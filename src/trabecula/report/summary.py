@@ -12,17 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from trabecula.report.numbers import (
-    Judged,
-    Row,
-    abstaining_as_negative,
-    by_part,
-    by_patient,
-    compared,
-    curves,
-    figures,
-    headline_metric,
-)
+from trabecula.report.measured import measured, side_by_side
 from trabecula.survey import weighted_mean
 from trabecula.system import System, threads
 from trabecula.target import get_target
@@ -31,6 +21,7 @@ if TYPE_CHECKING:
     from trabecula.cohort import Cohort
     from trabecula.findings import Findings
     from trabecula.protocol import Protocol
+    from trabecula.report.numbers import Row
 
 _PACKAGES = ("trabecula", "numpy", "scipy", "scikit-learn", "catboost", "torch", "timm", "monai", "pillow", "pydicom")
 _INTERVALS = (
@@ -65,11 +56,8 @@ def summary(
         for target in dict.fromkeys(row.target for row in mine):
             result = _result([row for row in mine if row.target == target], told, protocol.seed)
             results.append(result)
-    judged = {_name(result): by_patient(_rows_of(rows, result)) for result in results}
-    for result in results:
-        if result["role"] != "as_published":
-            result["differences"] = _differences(result, results, judged, protocol.seed)
-            result["common"] = _common(result, results, judged, protocol.seed)
+    for result, compared in zip(results, side_by_side(results, rows, protocol.seed), strict=True):
+        result.update(compared)
     return {
         "format": 1,
         "cohort": _cohort(cohort, findings),
@@ -100,7 +88,6 @@ def environment(seed: int) -> dict[str, Any]:
 
 def _result(rows: Sequence[Row], told: Told, seed: int) -> dict[str, Any]:
     system, card, target = told.system, told.system.card(), get_target(rows[0].target)
-    patients, parts = by_patient(rows), by_part(rows)
     replaced = target.id not in card.targets
     published = [
         entry.model_dump()
@@ -113,17 +100,8 @@ def _result(rows: Sequence[Row], told: Told, seed: int) -> dict[str, Any]:
         "target": target.id, "target_title": target.title, "card_targets": list(card.targets),
         "kind": target.kind, "unit": target.unit, "grades": list(target.grades), "population": target.population,
         "target_replaced": replaced, "circular": target.circular,
-        "headline_metric": headline_metric(target), "size": system.size, "fidelity": card.fidelity,
-        "patients": len(patients.patients), "cases": len(rows),
-        "abstained": {
-            "patients": int((~patients.evaluable).sum()),
-            "share": float((~patients.evaluable).mean()),
-            "reasons": _counted([row.abstained for row in rows if row.abstained]),
-        },
-        "metrics": figures(patients, seed=seed),
-        "metrics_by_part": figures(parts, seed=seed) if len(parts.patients) > len(patients.patients) else {},
-        "metrics_abstaining_as_negative": abstaining_as_negative(patients, seed=seed),
-        "curves": curves(patients),
+        "size": system.size, "fidelity": card.fidelity,
+        **measured(rows, seed),
         "settings": system.origins(),
         "labels": {"asked": told.labels, "patients": told.labelled},
         "published": [] if replaced else published,
@@ -191,42 +169,6 @@ def _checksum(cohort: Cohort) -> str:
     return sha.hexdigest()
 
 
-def _differences(
-    result: dict[str, Any], results: Sequence[dict[str, Any]], judged: Mapping[str, Judged], seed: int
-) -> list[dict[str, Any]]:
-    """Compare a result with every other of its target, in pairs of the same patients."""
-    found = []
-    for other in _rivals(result, results):
-        pair = compared(judged[_name(result)], judged[_name(other)], seed=seed)
-        if pair is not None:
-            found.append({"against": other["system"], "role": other["role"], **pair})
-    return found
-
-
-def _common(
-    result: dict[str, Any], results: Sequence[dict[str, Any]], judged: Mapping[str, Judged], seed: int
-) -> dict[str, Any]:
-    """Return the figures on the patients whom every result of this target could answer, where some abstained."""
-    rivals = [judged[_name(other)] for other in (result, *_rivals(result, results))]
-    if all(each.evaluable.all() for each in rivals):
-        return {}
-    everyone = set.intersection(*({p for p, e in zip(j.patients, j.evaluable, strict=True) if e} for j in rivals))
-    mine = judged[_name(result)]
-    import numpy as np  # noqa: PLC0415
-
-    kept = mine.only(np.array([p in everyone for p in mine.patients], dtype=bool))
-    return {"patients": len(kept.patients), "metrics": figures(kept, seed=seed)}
-
-
-def _rivals(result: dict[str, Any], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        other
-        for other in results
-        if other is not result and other["role"] != "as_published"
-        and (other["target"], other["labels"]["asked"]) == (result["target"], result["labels"]["asked"])
-    ]  # fmt: skip
-
-
 def _place(result: dict[str, Any]) -> tuple[str, int, float]:
     """Sort by target, honest results first, best first."""
     from trabecula.metrics import LOWER_IS_BETTER  # noqa: PLC0415
@@ -236,17 +178,5 @@ def _place(result: dict[str, Any]) -> tuple[str, int, float]:
     return result["target"], result["role"] == "as_published", worst
 
 
-def _name(result: dict[str, Any]) -> str:
-    return "/".join((result["system"], result["protocol"], result["target"]))
-
-
-def _rows_of(rows: Sequence[Row], result: dict[str, Any]) -> list[Row]:
-    return [row for row in rows if "/".join((row.system, row.protocol, row.target)) == _name(result)]
-
-
 def _of(row: Row, told: Told) -> bool:
     return row.system == told.name and row.protocol == told.protocol
-
-
-def _counted(reasons: Sequence[str]) -> dict[str, int]:
-    return {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
