@@ -8,17 +8,19 @@ import pytest
 from scipy.stats import chi2, norm
 
 from trabecula import metrics as ours
+from trabecula.metrics.paired import wald
 
 # DeLong, DeLong and Clarke-Pearson 1988: albumin, total protein, K-G score and whether surgery helped, 43 women with
 # ovarian cancer, as printed in the SAS/STAT user's guide, PROC LOGISTIC, "Comparing Receiver Operating Characteristic
 # Curves" (there, 10 less the K-G score).
-OVARIAN = np.array("""
+PRINTED = """
 3.0 5.8 10 0  3.2 6.3 5 1  3.9 6.8 3 1  2.8 4.8 6 0  3.2 5.8 3 1  0.9 4.0 5 0  2.5 5.7 8 0  1.6 5.6 5 1  3.8 5.7 5 1
 3.7 6.7 6 1  3.2 5.4 4 1  3.8 6.6 6 1  4.1 6.6 5 1  3.6 5.7 5 1  4.3 7.0 4 1  3.6 6.7 4 0  2.3 4.4 6 1  4.2 7.6 4 0
 4.0 6.6 6 0  3.5 5.8 6 1  3.8 6.8 7 1  3.0 4.7 8 0  4.5 7.4 5 1  3.7 7.4 5 1  3.1 6.6 6 1  4.1 8.2 6 1  4.3 7.0 5 1
 4.3 6.5 4 1  3.2 5.1 5 1  2.6 4.7 6 1  3.3 6.8 6 0  1.7 4.0 7 0  3.7 6.1 5 1  3.3 6.3 7 1  4.2 7.7 6 1  3.5 6.2 5 1
 2.9 5.7 9 0  2.1 4.8 7 1  2.8 6.2 8 0  4.0 7.0 7 1  3.3 5.7 6 1  3.7 6.9 5 1  3.6 6.6 5 1
-""".split(), dtype=float).reshape(-1, 4)  # fmt: skip
+"""
+OVARIAN = np.array(PRINTED.split(), dtype=float).reshape(-1, 4)
 HELPED, TESTS = OVARIAN[:, 3], np.stack([OVARIAN[:, 0], OVARIAN[:, 1], 10 - OVARIAN[:, 2]])
 
 # aSAH of pROC (Turck et al., Intensive Care Med 2010;36:107): patients with good and poor outcome at each of the 50
@@ -69,7 +71,7 @@ def test_proc_test_from_its_own_covariances():
     # pROC: var(wfns) 0.00146991470882363, var(s100b) 0.00266868245717244, cov 0.00119615567376754, difference in AUC
     # 0.0923102981029815 (the middle of its interval): Z 2.20898359144091, p 0.0271757822291882, interval as below.
     variance = 0.00146991470882363 + 0.00266868245717244 - 2 * 0.00119615567376754
-    found = ours.tested((0.0104061769564846 + 0.174214419249478) / 2, math.sqrt(variance))
+    found = wald((0.0104061769564846 + 0.174214419249478) / 2, math.sqrt(variance))
     assert found.value / math.sqrt(variance) == pytest.approx(2.20898359144091)
     assert found.p == pytest.approx(0.0271757822291882)
     assert (found.low, found.high) == pytest.approx((0.0104061769564846, 0.174214419249478))

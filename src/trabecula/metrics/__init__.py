@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trabecula.metrics.binary import accuracy, auc, average_precision, brier, sensitivity, specificity
+from trabecula.metrics.cross_validated import corrected_difference, fold_differences, repeated_difference
 from trabecula.metrics.curves import calibration, roc, wilson
 from trabecula.metrics.delong import auc_covariance, delong_difference, delong_equal, delong_interval
 from trabecula.metrics.grades import auc_highest, quadratic_kappa
 from trabecula.metrics.label_maps import dice
-from trabecula.metrics.paired import Tested, holm, tested
+from trabecula.metrics.paired import Tested, holm
 from trabecula.metrics.resampling import Interval, Metric, auc_interval, difference, interval
 from trabecula.metrics.survival import concordance
 from trabecula.metrics.values import bias, correlation, limits_of_agreement, mean_absolute_error, root_mean_square_error
@@ -22,10 +23,10 @@ from trabecula.metrics.weighted import arrays, mean
 
 __all__ = [
     "LOWER_IS_BETTER", "METRICS", "Interval", "Metric", "Tested", "accuracy", "auc", "auc_covariance", "auc_highest",
-    "auc_interval", "average_precision", "bias", "brier", "calibration", "concordance", "correlation",
-    "delong_difference", "delong_equal", "delong_interval", "dice", "difference", "holm", "interval",
-    "limits_of_agreement", "mean_absolute_error", "quadratic_kappa", "roc", "root_mean_square_error", "sensitivity",
-    "specificity", "tested", "wilson",
+    "auc_interval", "average_precision", "bias", "brier", "calibration", "concordance", "corrected_difference",
+    "correlation", "delong_difference", "delong_equal", "delong_interval", "dice", "difference", "fold_differences",
+    "holm", "interval", "limits_of_agreement", "mean_absolute_error", "quadratic_kappa", "repeated_difference", "roc",
+    "root_mean_square_error", "sensitivity", "specificity", "wilson",
 ]  # fmt: skip
 
 METRICS: Mapping[str, Mapping[str, Metric]] = {

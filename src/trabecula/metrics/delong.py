@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trabecula.metrics.paired import Tested, tested
+from trabecula.metrics.paired import Tested, wald
 from trabecula.metrics.resampling import Interval
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _ROUNDING = 1e-15  # a variance below this is the rounding of zero
 
 
 def auc_covariance(truth: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
-    """Return the AUCs `[systems]` and their covariance `[systems, systems]` from scores `[systems, n]`, or `[n]` of one.
+    """Return AUCs `[systems]` and their covariance `[systems, systems]` from scores `[systems, n]`, or `[n]` of one.
 
     DeLong, DeLong and Clarke-Pearson, Biometrics 1988;44:837. The placement values come from sorted scores, ties
     counted half, in n log n time as the midranks of Sun and Xu, IEEE Signal Process Lett 2014;21:1389, which they
@@ -66,7 +66,7 @@ def delong_difference(truth: ArrayLike, ours: ArrayLike, theirs: ArrayLike) -> T
     """Return the AUC of `ours` less that of `theirs` on the same patients with interval and p by the normal law."""
     areas, covariance = auc_covariance(truth, np.stack([np.asarray(ours), np.asarray(theirs)]))
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    return tested(float(areas[0] - areas[1]), 0.0 if variance < _ROUNDING else math.sqrt(variance))
+    return wald(float(areas[0] - areas[1]), 0.0 if variance < _ROUNDING else math.sqrt(variance))
 
 
 def delong_equal(truth: ArrayLike, scores: ArrayLike) -> tuple[float, int, float]:
@@ -89,7 +89,8 @@ def delong_equal(truth: ArrayLike, scores: ArrayLike) -> tuple[float, int, float
 def _placed(mine: Floats, among: Floats) -> Floats:
     """Return the share of `among` below each of `mine`, ties counted half."""
     ranked = np.sort(among)
-    return (np.searchsorted(ranked, mine, "left") + np.searchsorted(ranked, mine, "right")) / (2 * len(ranked))
+    below = np.searchsorted(ranked, mine, "left") + np.searchsorted(ranked, mine, "right")
+    return below / (2 * len(ranked))
 
 
 def _covariance(values: Floats) -> Floats:
@@ -97,4 +98,5 @@ def _covariance(values: Floats) -> Floats:
     members = values.shape[1]
     if members < 2:
         return np.full((len(values), len(values)), np.nan)
-    return np.atleast_2d(np.cov(values)) / members
+    apart: Floats = values - values.mean(axis=1, keepdims=True)
+    return apart @ apart.T / (members * (members - 1))

@@ -23,7 +23,7 @@ class Tested(Interval):
     p: float
 
 
-def tested(value: float, error: float, freedom: float = math.inf) -> Tested:
+def wald(value: float, error: float, freedom: float = math.inf) -> Tested:
     """Return a difference with interval and p from its standard error, by Student's t of so many degrees of freedom.
 
     Without any error a difference of nothing has p = 1, and any other has neither interval nor p (NaN): identical
