@@ -26,9 +26,9 @@ def measured(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     patients, parts = by_patient(rows), by_part(rows)
     return {
         "headline_metric": headline_metric(patients.target),
-        "patients": len(patients.patients), "cases": len(rows),
+        "patients": len(set(patients.patients)), "cases": len({row.case for row in rows}),
         "abstained": {
-            "patients": int((~patients.evaluable).sum()),
+            "patients": len({p for p, known in zip(patients.patients, patients.evaluable, strict=True) if not known}),
             "share": float((~patients.evaluable).mean()),
             "reasons": _counted([row.abstained for row in rows if row.abstained]),
         },
@@ -75,10 +75,10 @@ def _common(
     rivals = [judged[_name(other)] for other in (result, *_rivals(result, results))]
     if all(each.evaluable.all() for each in rivals):
         return {}
-    everyone = set.intersection(*({p for p, e in zip(j.patients, j.evaluable, strict=True) if e} for j in rivals))
+    everyone = set.intersection(*({p for p, e in zip(j.places, j.evaluable, strict=True) if e} for j in rivals))
     mine = judged[_name(result)]
-    kept = mine.only(np.array([p in everyone for p in mine.patients], dtype=bool))
-    return {"patients": len(kept.patients), "metrics": figures(kept, seed=seed)}
+    kept = mine.only(np.array([p in everyone for p in mine.places], dtype=bool))
+    return {"patients": len(set(kept.patients)), "metrics": figures(kept, seed=seed)}
 
 
 def _rivals(result: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -43,7 +43,10 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The rows of one system and target, as arrays over patients (or parts)."""
+    """The rows of one system and target, as arrays over patients (or parts).
+
+    Under a protocol that judges everybody several times a patient has a place in several folds, once in each.
+    """
 
     target: Target
     patients: tuple[str, ...]
@@ -51,6 +54,11 @@ class Judged:
     truth: NDArray[Any]
     prediction: NDArray[Any]
     evaluable: NDArray[Any]
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Patient and fold of every row, by which the rows of two systems are paired."""
+        return list(zip(self.patients, self.folds.tolist(), strict=True))
 
     def only(self, keep: NDArray[Any]) -> Judged:
         """Keep some of the patients."""
@@ -61,13 +69,15 @@ class Judged:
 
 
 def by_patient(rows: Sequence[Row]) -> Judged:
-    """Reduce the parts of each patient by the rule of the target's row; an abstention counts where no part answered."""
+    """Reduce the parts of each patient by the rule of the target's row; an abstention counts where no part answered.
+
+    A patient who is judged in several folds is one patient in each: answers of different models are never mixed.
+    """
     target = get_target(rows[0].target)
-    parts: dict[str, list[Row]] = {}
+    parts: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
-        parts.setdefault(row.patient, []).append(row)
-    together = {patient: _reduced(members, target) for patient, members in parts.items()}
-    return _judged(target, [(patient, members[0].fold, *together[patient]) for patient, members in parts.items()])
+        parts.setdefault((row.patient, row.fold), []).append(row)
+    return _judged(target, [(*place, *_reduced(members, target)) for place, members in parts.items()])
 
 
 def by_part(rows: Sequence[Row]) -> Judged:
@@ -96,21 +106,23 @@ def headline_metric(target: Target) -> str:
 
 def compared(ours: Judged, theirs: Judged, *, seed: int = 0) -> dict[str, Any] | None:
     """Return `ours` less `theirs` in the headline metric on the patients both answered, or nothing without any."""
-    place = {patient: i for i, patient in enumerate(theirs.patients)}
+    row = {place: i for i, place in enumerate(theirs.places)}
     pairs = [
-        (i, place[patient])
-        for i, patient in enumerate(ours.patients)
-        if patient in place and ours.evaluable[i] and theirs.evaluable[place[patient]]
+        (i, row[place])
+        for i, place in enumerate(ours.places)
+        if place in row and ours.evaluable[i] and theirs.evaluable[row[place]]
     ]
     if not pairs:
         return None
     a, b = (np.array(side) for side in zip(*pairs, strict=True))
     name = headline_metric(ours.target)
     metric = metrics.METRICS[ours.target.kind][name]
+    patients = np.array(ours.patients)[a]
     found = metrics.difference(
-        metric, ours.truth[a], ours.prediction[a], theirs.prediction[b], folds=ours.folds[a], seed=seed
-    )
-    return {"metric": name, "patients": len(pairs), **found.to_json()}
+        metric, ours.truth[a], ours.prediction[a], theirs.prediction[b], folds=ours.folds[a], patients=patients,
+        seed=seed,
+    )  # fmt: skip
+    return {"metric": name, "patients": len(set(patients.tolist())), **found.to_json()}
 
 
 def abstaining_as_negative(judged: Judged, *, seed: int = 0) -> dict[str, Any]:
@@ -125,16 +137,20 @@ def abstaining_as_negative(judged: Judged, *, seed: int = 0) -> dict[str, Any]:
 
 
 def curves(judged: Judged) -> dict[str, Any]:
-    """Return what the plots of a binary target are drawn from: the ROC curve and the calibration."""
+    """Return what the plots of a binary target are drawn from: the ROC curve and the calibration.
+
+    The calibration counts patients, so of several repeats it shows the first.
+    """
     answered = judged.only(judged.evaluable)
     if judged.target.kind != "binary" or len(answered.patients) < 2:
         return {}
     false, hit = metrics.roc(answered.truth, answered.prediction, folds=answered.folds)
     if not np.isfinite(hit).all():
         return {}
+    once = np.sort(np.unique(answered.patients, return_index=True)[1])
     return {
         "roc": {"false_positive_rate": false.round(4).tolist(), "true_positive_rate": hit.round(4).tolist()},
-        "calibration": metrics.calibration(answered.truth, answered.prediction),
+        "calibration": metrics.calibration(answered.truth[once], answered.prediction[once]),
     }
 
 
