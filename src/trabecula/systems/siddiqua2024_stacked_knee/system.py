@@ -57,6 +57,7 @@ class StackedKnee(System):
     rotation: float = guess(10.0, _UNREAD)
     flip: bool = guess(True, _UNREAD)
     zoom: float = guess(0.1, _UNREAD)
+    shift: float = guess(0.0, _UNREAD)
 
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
@@ -66,7 +67,8 @@ class StackedKnee(System):
         },
         "tiny": {
             "pixels": 64, "layers": (1, 1, 1, 1), "widths": (8, 8, 16, 16), "filters": (32, 32, 32, 32, 32),
-            "head": (32,), "dropout": 0.0, "pretrained": False, "epochs": 12, "batch": 8, "rate": 1e-3,
+            "head": (32,), "dropout": 0.0, "pretrained": False, "epochs": 25, "patience": 25, "batch": 8, "rate": 3e-3,
+            "schedule": "cosine", "shift": 0.1,
         },
     }  # fmt: skip
 
@@ -78,7 +80,7 @@ class StackedKnee(System):
     def _fit(self, cases: Sequence[Case], run: Run) -> State:
         network = self._network()
         origin = pretrained({"resnet50": network.trunk}) if self.pretrained else "random: by setting"
-        augment = Augment(degrees=self.rotation, zoom=self.zoom, flip=self.flip)
+        augment = Augment(degrees=self.rotation, zoom=self.zoom, shift=self.shift, flip=self.flip)
         training, validation = halves(
             cases,
             self._pictures(cases),
