@@ -46,7 +46,7 @@ _FREQUENCY = {
     "bmd": {True: 0.0181, False: 0.0069},
     "femur": {True: 0.0184, False: 0.0068},
 }
-"""Share of people by strength, enriched or not, with a vertebral fracture in follow-up; counted in 20,000 to 200,000."""
+"""Share of people by strength, enriched or not, with a vertebral fracture in follow-up; counted in up to 200,000."""
 _ELSEWHERE, _CANDIDATES = 10_000_000, 2048
 
 
