@@ -18,10 +18,10 @@ _GROUPS = 32  # of a group norm, as in DDPM; fewer where there are fewer channel
 def resnet(blocks: Sequence[int], channels: Sequence[int], grades: int) -> Any:
     """Return a bottleneck ResNet by its blocks and channels a stage; `(3, 4, 6, 3)` of 64 to 512 is ResNet-50.
 
-    `[n, 3, h, w]` -> stem `[n, 64, h/4, w/4]` -> four stages `[n, 2048, h/32, w/32]` -> mean -> logits `[n, grades]`.
+    `[n, 3, h, w]` -> stem `[n, 64, h/4, w/4]` -> four stages, the last `[n, 2048, h/32, w/32]` -> mean -> logits
+    `[n, grades]`.
     """
-    options = {"layers": tuple(blocks), "channels": tuple(channels), "stem_width": channels[0]}
-    return backbone("resnet50", outputs=grades, options=options)
+    return backbone("resnet50", outputs=grades, options={"layers": tuple(blocks), "channels": tuple(channels)})
 
 
 class Denoiser(nn.Module):

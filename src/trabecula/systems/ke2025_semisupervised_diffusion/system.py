@@ -89,16 +89,16 @@ class GeneratedPool(System):
         "small": {
             "generated": 400, "view": "sides", "pixels": 48, "field": 0.13, "blocks": (1, 1, 1, 1),
             "channels": (16, 32, 64, 128), "pretrained": False, "epochs": 40, "ratio": 3, "rate": 2e-3,
-            "averaging": 0.98, "flip": False, "generator_channels": (16, 32, 64), "generator_blocks": 1,
-            "generator_attention": 0, "sampling_steps": 50, "generator_epochs": 100, "generator_rate": 2e-3,
-            "generator_averaging": 0.995,
+            "averaging": 0.98, "flip": False, "generator_channels": (16, 32, 32), "generator_blocks": 1,
+            "generator_attention": 0, "sampling_steps": 25, "generator_epochs": 60, "generator_rate": 2e-3,
+            "generator_averaging": 0.99,
         },
         "tiny": {
-            "generated": 64, "view": "sides", "pixels": 32, "field": 0.11, "blocks": (1, 1, 1, 1),
-            "channels": (8, 16, 32, 64), "pretrained": False, "epochs": 30, "ratio": 2, "rate": 3e-3,
+            "generated": 48, "view": "sides", "pixels": 32, "field": 0.11, "blocks": (1, 1, 1, 1),
+            "channels": (8, 16, 32, 64), "pretrained": False, "epochs": 20, "ratio": 2, "rate": 3e-3,
             "averaging": 0.9, "flip": False, "generator_channels": (8, 16, 16), "generator_blocks": 1,
-            "generator_attention": 0, "sampling_steps": 10, "generator_epochs": 25, "generator_rate": 3e-3,
-            "generator_averaging": 0.98, "validation_share": 0.2,
+            "generator_attention": 0, "sampling_steps": 10, "generator_epochs": 15, "generator_rate": 3e-3,
+            "generator_averaging": 0.95, "validation_share": 0.2,
         },
     }  # fmt: skip
 
