@@ -15,6 +15,7 @@ from trabecula.metrics.curves import calibration, roc, wilson
 from trabecula.metrics.delong import auc_covariance, delong_difference, delong_equal, delong_interval
 from trabecula.metrics.grades import auc_highest, quadratic_kappa
 from trabecula.metrics.label_maps import dice
+from trabecula.metrics.operating import OperatingPoint, Rule, chosen_threshold, operating_point
 from trabecula.metrics.paired import Tested, holm
 from trabecula.metrics.resampling import Interval, Metric, auc_interval, difference, interval
 from trabecula.metrics.survival import concordance
@@ -22,11 +23,12 @@ from trabecula.metrics.values import bias, correlation, limits_of_agreement, mea
 from trabecula.metrics.weighted import arrays, mean
 
 __all__ = [
-    "LOWER_IS_BETTER", "METRICS", "Interval", "Metric", "Tested", "accuracy", "auc", "auc_covariance", "auc_highest",
-    "auc_interval", "average_precision", "bias", "brier", "calibration", "concordance", "corrected_difference",
-    "correlation", "delong_difference", "delong_equal", "delong_interval", "dice", "difference", "fold_differences",
-    "holm", "interval", "limits_of_agreement", "mean_absolute_error", "quadratic_kappa", "repeated_difference", "roc",
-    "root_mean_square_error", "sensitivity", "specificity", "wilson",
+    "LOWER_IS_BETTER", "METRICS", "Interval", "Metric", "OperatingPoint", "Rule", "Tested", "accuracy", "auc",
+    "auc_covariance", "auc_highest", "auc_interval", "average_precision", "bias", "brier", "calibration",
+    "chosen_threshold", "concordance", "corrected_difference", "correlation", "delong_difference", "delong_equal",
+    "delong_interval", "dice", "difference", "fold_differences", "holm", "interval", "limits_of_agreement",
+    "mean_absolute_error", "operating_point", "quadratic_kappa", "repeated_difference", "roc", "root_mean_square_error",
+    "sensitivity", "specificity", "wilson",
 ]  # fmt: skip
 
 METRICS: Mapping[str, Mapping[str, Metric]] = {

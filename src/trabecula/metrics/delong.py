@@ -99,4 +99,5 @@ def _covariance(values: Floats) -> Floats:
     if members < 2:
         return np.full((len(values), len(values)), np.nan)
     apart: Floats = values - values.mean(axis=1, keepdims=True)
-    return apart @ apart.T / (members * (members - 1))
+    covariance: Floats = apart @ apart.T / (members * (members - 1))
+    return covariance
