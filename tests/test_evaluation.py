@@ -11,11 +11,10 @@ from tests.contract import cases as contract
 from tests.contract.label_map_and_grades.system import LabelMapAndGrades
 from tests.contract.survival_curve.system import SurvivalCurve
 from tests.contract.value_and_probability.system import ValueAndProbability
-from trabecula import evaluation
 from trabecula.card import CohortCard, SystemCard
 from trabecula.case import Case, Images
 from trabecula.cohort import Cohort
-from trabecula.evaluation import evaluate
+from trabecula.evaluation import data, evaluate
 from trabecula.findings import Findings
 from trabecula.image import FileSource
 from trabecula.prediction import Abstain, Probability
@@ -26,7 +25,7 @@ from trabecula.state import State
 from trabecula.system import System, guess
 
 TARGET = "osteoporosis_dxa"
-TWO = Protocol(folds=2)
+TWO = Protocol(folds=2, operating_points=False)
 CARD = {
     "id": "level", "number": 0, "title": "The age", "authors": ["trabecula"], "year": 2026, "venue": "tests",
     "link": "https://example.org", "section": "classification", "modalities": ["table"], "anatomies": ["any"],
@@ -48,7 +47,7 @@ def nothing_found(request, monkeypatch):
     """Take the check as passed, which has its own tests, except where a test is marked to want it."""
     if "checked" not in request.fixturenames:
         passed = lambda cohort, **how: Findings(cases=len(cohort.cases), readable=len(cohort.cases))  # noqa: E731
-        monkeypatch.setattr(evaluation, "check", passed)
+        monkeypatch.setattr(data, "check", passed)
 
 
 @pytest.fixture

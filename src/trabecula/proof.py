@@ -95,7 +95,7 @@ def prove(system: System, trial: Trial, *, jobs: int | None = None, progress: Pr
     if not inputs.images:
         raise ValueError(f"{system.id()} looks at no image: there is nothing to permute")
     cohort = open_cohort(trial.cohort, n=trial.patients, seed=trial.seed, progress=progress)
-    protocol = Protocol(folds=trial.folds, seed=trial.seed)
+    protocol = Protocol(folds=trial.folds, seed=trial.seed, operating_points=False)
     own = evaluate([system], cohort, protocol=protocol, jobs=jobs, progress=progress)
     swapped = cohort.with_cases(permuted(cohort.cases, seed=trial.seed), "images permuted within age, sex and BMI")
     blind = evaluate([system], swapped, protocol=protocol, baselines=False, jobs=jobs, progress=progress)

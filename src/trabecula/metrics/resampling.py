@@ -51,7 +51,9 @@ def interval(
 
     Rows are patients, or parts of the `patients` named. Within each fold, and within each class where the truth is
     one of few, patients are drawn with replacement and bring all their parts (Efron and Tibshirani 1993, chapter 13).
-    NaN where the metric is not defined.
+    Where a patient is judged in several folds, as in repeated cross-validation, patients are drawn from all folds
+    together and come equally often in each: to judge somebody twice makes nobody new. NaN where the metric is not
+    defined.
     """
     y, folds_, who = np.asarray(truth), per_fold(truth, folds), _patients(truth, patients)
     return _summary(_draw(metric, y, np.asarray(prediction), (folds_, who), seed=seed, draws=draws))
@@ -59,10 +61,10 @@ def interval(
 
 def difference(
     metric: Metric, truth: ArrayLike, ours: ArrayLike, theirs: ArrayLike, *, folds: ArrayLike | None = None,
-    seed: int = 0, draws: int = 2000,
+    patients: ArrayLike | None = None, seed: int = 0, draws: int = 2000,
 ) -> Interval:  # fmt: skip
     """Return `ours` less `theirs` on the same patients, with the interval of the paired bootstrap of `interval`."""
-    y, who = np.asarray(truth), (per_fold(truth, folds), _patients(truth, None))
+    y, who = np.asarray(truth), (per_fold(truth, folds), _patients(truth, patients))
     a = _draw(metric, y, np.asarray(ours), who, seed=seed, draws=draws)
     b = _draw(metric, y, np.asarray(theirs), who, seed=seed, draws=draws)
     return _summary(a - b)
@@ -96,13 +98,16 @@ def _draw(
     """Return `[1 + draws]`: the figure itself, then its bootstrap draws, each averaged over folds."""
     rng = np.random.default_rng(seed)
     folds, patients = who
+    again = _in_several(folds, patients)
     total, count = np.zeros(1 + draws), np.zeros(1 + draws)
     for fold in np.unique(folds):
         rows = np.flatnonzero(folds == fold)
-        _, first, patient = np.unique(patients[rows], return_index=True, return_inverse=True)
-        strata = _strata(truth[rows][first])
-        place = np.argsort(np.concatenate(strata))[patient]
-        step = max(1, _BLOCK // len(rows))
+        among = np.arange(len(folds)) if again else rows
+        rng = np.random.default_rng(seed) if again else rng
+        names, first = np.unique(patients[among], return_index=True)
+        strata = _strata(truth[among][first])
+        place = np.argsort(np.concatenate(strata))[np.searchsorted(names, patients[rows])]
+        step = max(1, _BLOCK // len(among))
         for start in range(0, 1 + draws, step):
             size = min(step, 1 + draws - start)
             drawn = np.concatenate([_counts(rng, len(members), size) for members in strata], axis=1)
@@ -114,6 +119,13 @@ def _draw(
             count[start : start + size] += defined
     with np.errstate(invalid="ignore"):
         return total / np.where(count > 0, count, np.nan)
+
+
+def _in_several(folds: NDArray[Any], patients: NDArray[Any]) -> bool:
+    """Whether a patient is judged in several folds."""
+    names, person = np.unique(patients, return_inverse=True)
+    _, fold = np.unique(folds, return_inverse=True)
+    return len(np.unique(person * len(folds) + fold)) > len(names)
 
 
 def _counts(rng: np.random.Generator, n: int, draws: int) -> NDArray[np.intp]:
