@@ -10,25 +10,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trabecula.metrics.binary import accuracy, auc, average_precision, brier, sensitivity, specificity
+from trabecula.metrics.calibrated import (
+    calibration_curve,
+    calibration_error,
+    calibration_intercept,
+    calibration_slope,
+    expected_over_observed,
+)
 from trabecula.metrics.cross_validated import corrected_difference, fold_differences, repeated_difference
 from trabecula.metrics.curves import calibration, roc, wilson
+from trabecula.metrics.decision import decision_curve, net_benefit
 from trabecula.metrics.delong import auc_covariance, delong_difference, delong_equal, delong_interval
 from trabecula.metrics.grades import auc_highest, quadratic_kappa
 from trabecula.metrics.label_maps import dice
 from trabecula.metrics.operating import OperatingPoint, Rule, chosen_threshold, operating_point
 from trabecula.metrics.paired import Tested, holm
+from trabecula.metrics.prevalence import at_prevalence, shifted
 from trabecula.metrics.resampling import Interval, Metric, auc_interval, difference, interval
 from trabecula.metrics.survival import concordance
 from trabecula.metrics.values import bias, correlation, limits_of_agreement, mean_absolute_error, root_mean_square_error
 from trabecula.metrics.weighted import arrays, mean
 
 __all__ = [
-    "LOWER_IS_BETTER", "METRICS", "Interval", "Metric", "OperatingPoint", "Rule", "Tested", "accuracy", "auc",
-    "auc_covariance", "auc_highest", "auc_interval", "average_precision", "bias", "brier", "calibration",
-    "chosen_threshold", "concordance", "corrected_difference", "correlation", "delong_difference", "delong_equal",
-    "delong_interval", "dice", "difference", "fold_differences", "holm", "interval", "limits_of_agreement",
-    "mean_absolute_error", "operating_point", "quadratic_kappa", "repeated_difference", "roc", "root_mean_square_error",
-    "sensitivity", "specificity", "wilson",
+    "LOWER_IS_BETTER", "METRICS", "Interval", "Metric", "OperatingPoint", "Rule", "Tested", "accuracy", "at_prevalence",
+    "auc", "auc_covariance", "auc_highest", "auc_interval", "average_precision", "bias", "brier", "calibration",
+    "calibration_curve", "calibration_error", "calibration_intercept", "calibration_slope", "chosen_threshold",
+    "concordance", "corrected_difference", "correlation", "decision_curve", "delong_difference", "delong_equal",
+    "delong_interval", "dice", "difference", "expected_over_observed", "fold_differences", "holm", "interval",
+    "limits_of_agreement", "mean_absolute_error", "net_benefit", "operating_point", "quadratic_kappa",
+    "repeated_difference", "roc", "root_mean_square_error", "sensitivity", "shifted", "specificity", "wilson",
 ]  # fmt: skip
 
 METRICS: Mapping[str, Mapping[str, Metric]] = {

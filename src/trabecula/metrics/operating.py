@@ -1,4 +1,4 @@
-"""A threshold chosen on some patients and applied to others, and what it means where the disease is as common as stated.
+"""A threshold chosen on some patients and applied to others, and what it means where a disease is as common as stated.
 
 A patient is called when the score is at the threshold or above. Under cross-validation every fold has its own
 threshold, chosen on patients held out of its training; only the calls, yes or no, are counted together.
