@@ -31,19 +31,25 @@ def check_fitting_learns(subject: Subject) -> None:
     """Prevent a training step that is commented out from passing every test of shapes.
 
     Fitting to other patients with the same seed gives other answers and, in networks, other weights; the training
-    loss of networks, in `State.facts["history"]["train_loss"]`, ends below where it began.
+    loss of networks, in `State.facts["history"]["train_loss"]`, ends below where it began. Networks that are named in
+    `State.facts["frozen"]` learn from something else than patients, whom they must not know.
     """
     theirs = subject.other.predict(subject.test)
     require(_worst(subject.answers, theirs) > 0, "fitting to other patients gives the same answers: nothing is learned")
     if not subject.system.has_networks:
         return
     ours, others = subject.model.state.networks, subject.other.state.networks
-    moved = any(
-        not np.array_equal(weight.detach().numpy(), other.detach().numpy())
+    frozen = set(subject.model.state.facts.get("frozen", ()))
+    moved = {
+        name
         for name in ours
         for weight, other in zip(ours[name].parameters(), others[name].parameters(), strict=True)
+        if not np.array_equal(weight.detach().numpy(), other.detach().numpy())
+    }
+    require(not moved & frozen, f"patients change {', '.join(sorted(moved & frozen))}, which should not know them")
+    require(
+        moved or frozen >= set(ours), "fitting to other patients gives the same weights: no training step reaches them"
     )
-    require(moved, "fitting to other patients gives the same weights: no training step reaches them")
     losses = subject.model.state.facts.get("history", {}).get("train_loss", [])
     require(len(losses) > 1, 'keep the training loss of each epoch in State.facts["history"]["train_loss"]')
     finite = all(math.isfinite(loss) for loss in losses)
