@@ -178,3 +178,15 @@ def test_a_calibrated_system_never_does_harm():
     risk = rng.beta(1, 4, 50_000)
     curve = ours.decision_curve(rng.uniform(size=len(risk)) < risk, risk, np.linspace(0.05, 0.6, 12))
     assert (curve["system"] > np.maximum(curve["everybody"], 0) - 1e-3).all()
+
+
+def test_the_interval_in_the_large_is_as_wide_as_the_information_says():
+    # The error of the intercept is 1 / sqrt(sum of p (1 - p)) by its Fisher information (Cox 1958).
+    rng = np.random.default_rng(11)
+    risk = rng.beta(2, 4, 1000)
+    truth = rng.uniform(size=1000) < risk
+    wanted = 2 * norm.ppf(0.975) / math.sqrt((risk * (1 - risk)).sum())
+    found = ours.interval(ours.calibration_intercept, truth, risk, by_class=False, draws=500)
+    assert found.high - found.low == pytest.approx(wanted, rel=0.12)
+    kept = ours.interval(ours.calibration_intercept, truth, risk, draws=500)
+    assert kept.high - kept.low < 0.8 * wanted  # cases kept to their number say too little

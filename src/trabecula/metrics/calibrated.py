@@ -1,8 +1,9 @@
 """Whether a probability of 30 % comes true in 30 of 100: in the large, in its spread, and along a smooth curve.
 
-All are metrics, so `interval` gives their intervals, and `at_prevalence` and `shifted` carry them to a population of
-another prevalence. Probabilities are first kept a millionth away from 0 and 1, where their logit has no end.
-Under cross-validation they are, as every figure, averaged over folds.
+All are metrics. `interval` gives their intervals, with `by_class=False` unless the prevalence is stated: how many cases
+there are is what is asked. `at_prevalence` and `shifted` carry them to a population of another prevalence.
+Probabilities are first kept a millionth away from 0 and 1, where their logit has no end. Under cross-validation they
+are, as every figure, averaged over folds.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ def interval(
     *,
     folds: ArrayLike | None = None,
     patients: ArrayLike | None = None,
+    by_class: bool = True,
     seed: int = 0,
     draws: int = 2000,
 ) -> Interval:
@@ -52,11 +53,13 @@ def interval(
     Rows are patients, or parts of the `patients` named. Within each fold, and within each class where the truth is
     one of few, patients are drawn with replacement and bring all their parts (Efron and Tibshirani 1993, chapter 13).
     Where a patient is judged in several folds, as in repeated cross-validation, patients are drawn from all folds
-    together and come equally often in each: to judge somebody twice makes nobody new. NaN where the metric is not
-    defined.
+    together and come equally often in each: to judge somebody twice makes nobody new. Where the question is how many
+    cases there are, as in calibration in the large, patients are not drawn `by_class`: kept to their number, cases
+    would tell no error. NaN where the metric is not defined.
     """
     y, folds_, who = np.asarray(truth), per_fold(truth, folds), _patients(truth, patients)
-    return _summary(_draw(metric, y, np.asarray(prediction), (folds_, who), seed=seed, draws=draws))
+    drawn = _draw(metric, y, np.asarray(prediction), (folds_, who), by_class=by_class, seed=seed, draws=draws)
+    return _summary(drawn)
 
 
 def difference(
@@ -92,6 +95,7 @@ def _draw(
     prediction: NDArray[Any],
     who: tuple[NDArray[Any], NDArray[Any]],
     *,
+    by_class: bool = True,
     seed: int,
     draws: int,
 ) -> Floats:
@@ -105,7 +109,7 @@ def _draw(
         among = np.arange(len(folds)) if again else rows
         rng = np.random.default_rng(seed) if again else rng
         names, first = np.unique(patients[among], return_index=True)
-        strata = _strata(truth[among][first])
+        strata = _strata(truth[among][first]) if by_class else [np.arange(len(first))]
         place = np.argsort(np.concatenate(strata))[np.searchsorted(names, patients[rows])]
         step = max(1, _BLOCK // len(among))
         for start in range(0, 1 + draws, step):
