@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from trabecula.case import Case
     from trabecula.cohort import Cohort
+    from trabecula.evaluation import Engine
     from trabecula.protocol import Protocol
     from trabecula.system import Model, Progress, System
 
@@ -78,6 +79,56 @@ def open_named(
     return open_cohort(name, data=data, target=target, n=n, seed=seed, settings=settings, progress=progress)
 
 
+def open_external(
+    name: str,
+    data: Path | None,
+    *,
+    n: int | None,
+    target: str | None,
+    seed: int,
+    with_: Sequence[str] | None,
+    progress: Progress,
+) -> Cohort:
+    """Open the cohort that is judged where another is learned from; a phantom's people are those of the next seed."""
+    from trabecula.card import cohort_card, cohort_ids
+
+    made = name in cohort_ids() and cohort_card(name).made
+    count = n if made else None
+    return open_named(name, data, n=count, target=target, seed=seed + 1, with_=with_, progress=progress)
+
+
+_READ_BY = {
+    "folds": ("kfold", "repeated", "nested", "as_published", "learning_curve", "few_shot"),
+    "repeats": ("repeated",),
+    "inner_folds": ("nested",),
+    "test_share": ("holdout", "temporal"),
+    "since": ("temporal",),
+}
+
+
+def protocol_of(
+    name: str | None, *, splits: Path | None, external: str | None, seed: int, operating_points: bool | None,
+    **numbers: Any,
+) -> Protocol:  # fmt: skip
+    """Return the protocol that the words on the command line mean; numbers that were not told are nothing.
+
+    Raises `ValueError` for a number that the protocol would leave unread.
+    """
+    from trabecula.protocol import Protocol, read_splits
+
+    name = name or ("external" if external else "kfold")
+    told = {option: value for option, value in numbers.items() if value is not None}
+    given = read_splits(splits) if splits else None
+    for option in told:
+        word = f"--{option.replace('_', '-')}"
+        if name not in _READ_BY[option]:
+            raise ValueError(f"{word} is for the protocol {' and '.join(_READ_BY[option])}; this one is {name}")
+        if given and option != "inner_folds":
+            raise ValueError(f"{word} says how to split, and so does {given.name}: leave one of them")
+    chosen: dict[str, Any] = {"name": name, "given": given, "seed": seed, "operating_points": operating_points, **told}
+    return Protocol(**chosen)
+
+
 def model_and_cases(
     model: Path,
     inputs: Sequence[str],
@@ -130,15 +181,18 @@ def tell(report: Any, out: Path) -> None:
     console.print(f"report: {out / 'index.html'}", highlight=False, soft_wrap=True)
 
 
-def evaluate_all(out: Path, *, size: str, patients: int | None, protocol: Protocol, jobs: int | None) -> None:
+def evaluate_all(
+    out: Path, *, size: str, patients: int | None, protocol: Protocol, jobs: int | None, engine: Engine
+) -> None:
     """Judge every built system on phantoms, and show the one leaderboard and where it lies."""
     from trabecula.everyone import PATIENTS, judge_all
     from trabecula.report.words import with_interval
 
     with progress_bar() as progress:
         lines = judge_all(
-            out, size=size, patients=patients or PATIENTS, protocol=protocol, jobs=jobs, progress=progress
-        )
+            out, size=size, patients=patients or PATIENTS, protocol=protocol, jobs=jobs, engine=engine,
+            progress=progress,
+        )  # fmt: skip
     rows = [
         {
             "system": line["system"], "cohort": line["cohort"], "target": line["target"], "metric": line["metric"],

@@ -6,12 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from trabecula.card import system_card, system_ids
 from trabecula.cohort import cohort_for, open_cohort
-from trabecula.evaluation import evaluate
+from trabecula.evaluation import Engine, evaluate
 from trabecula.proof import on_phantoms
 from trabecula.report.files import Report
 from trabecula.report.overview import overview
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PATIENTS = 60
 """Of each cohort, unless told: enough to compare under one rule, too few to rank."""
-_ASKED = "asked.json"
+_ASKED, _HERE = "asked.json", Engine()
 
 Line = dict[str, Any]
 
@@ -59,18 +59,29 @@ def groups(size: str) -> list[Group]:
 
 
 def judge_all(
-    out: Path, *, size: str, patients: int, protocol: Protocol, jobs: int | None = None, progress: Progress = quiet
+    out: Path,
+    *,
+    size: str,
+    patients: int,
+    protocol: Protocol,
+    jobs: int | None = None,
+    engine: Engine = _HERE,
+    progress: Progress = quiet,
 ) -> list[Line]:
     """Judge every built system, write a report a group into `out`, and return the lines of the one leaderboard.
 
-    Called again after an interruption with the same words, it goes on where it was: reports that are whole stay.
-    Raises `ValueError` where `out` holds the reports of other words.
+    Called again after an interruption with the same words, it goes on where it was: reports that are whole stay, and
+    so do folds that are done of the one that is not. Raises `ValueError` where `out` holds the reports of other words,
+    and for a protocol that needs more than one cohort or a setting to choose.
     """
+    if protocol.name in ("external", "nested"):
+        raise ValueError(f"{protocol.name} needs words about each system: evaluate them one by one")
     _same_words(out, {"size": size, "patients": patients, "protocol": asdict(protocol)})
     lines: list[Line] = []
     for group in groups(size):
         try:
-            report = _report(group, out / group.name, patients, protocol, jobs, progress)
+            place = out / group.name
+            report = _report(group, place, patients, protocol, jobs=jobs, engine=engine, progress=progress)
         except ValueError as error:
             lines += [_silent(group, system, str(error)) for system in group.systems]
         else:
@@ -95,13 +106,22 @@ def _same_words(out: Path, asked: Mapping[str, Any]) -> None:
 
 
 def _report(
-    group: Group, place: Path, patients: int, protocol: Protocol, jobs: int | None, progress: Progress
+    group: Group,
+    place: Path,
+    patients: int,
+    protocol: Protocol,
+    *,
+    jobs: int | None,
+    engine: Engine,
+    progress: Progress,
 ) -> Report:
     if (place / "report.json").exists():
         return Report.load(place)
     cohort = open_cohort(group.cohort, n=patients, seed=protocol.seed, progress=progress)
-    report = evaluate(group.systems, cohort, protocol=protocol, jobs=jobs, progress=progress)
+    runs = replace(engine, kept=place.with_name(f"{place.name}.unfinished"))
+    report = evaluate(group.systems, cohort, protocol=protocol, jobs=jobs, engine=runs, progress=progress)
     report.save(place)
+    runs.forget()
     return report
 
 

@@ -61,9 +61,9 @@ def test_the_split_can_be_repeated(tmp_path, report):
     with (tmp_path / "out" / "splits.csv").open(newline="", encoding="utf-8") as file:
         lines = [tuple(line.values()) for line in csv.DictReader(file)]
     assert lines == [
-        ("kfold", "", 'odd, "case"\nid', "p, 1", "0"),
-        ("kfold", "", "two", "é", "1"),
-        ("as_published", "a", "two", "two", "0"),
+        ("kfold", "", 'odd, "case"\nid', "p, 1", "0", "test"),
+        ("kfold", "", "two", "é", "1", "test"),
+        ("as_published", "a", "two", "two", "0", "test"),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,11 @@ class Engine:
                 "--engine dask goes with --address of its scheduler, such as tcp://10.0.0.1:8786: start one with "
                 "`dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`"
             )
+
+    def forget(self) -> None:
+        """Remove what was kept, once the report is written."""
+        if self.kept is not None:
+            shutil.rmtree(self.kept, ignore_errors=True)
 
 
 def side_by_side(works: Sequence[Callable[[], T]], engine: Engine, jobs: int | None) -> Iterator[T]:

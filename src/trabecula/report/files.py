@@ -19,6 +19,7 @@ log = logging.getLogger("trabecula")
 
 _COLUMNS = tuple(each.name for each in fields(Row))
 _STRUCTURED = ("truth", "prediction")
+_SPLIT = ("protocol", "system", "case", "patient", "fold", "role")
 
 
 @final
@@ -70,7 +71,7 @@ class Report:
 
         with whole(Path(folder)) as temporary:
             _write_csv(temporary / "predictions.csv", _COLUMNS, [_cells(row) for row in self.rows])
-            _write_csv(temporary / "splits.csv", ("protocol", "system", "case", "patient", "fold"), self._splits())
+            _write_csv(temporary / "splits.csv", _SPLIT, self._splits())
             checksums = {
                 name: hashlib.sha256((temporary / name).read_bytes()).hexdigest()
                 for name in ("predictions.csv", "splits.csv")
@@ -103,7 +104,10 @@ class Report:
         return cls(told, tuple(_row(line) for line in lines))
 
     def _splits(self) -> list[dict[str, Any]]:
-        """Return in which fold each case was judged: once for all honest results, once for each published split."""
+        """Return in which fold each case was judged: once for all honest results, once for each published split.
+
+        All others were learned from there, less those that were left out, which have a line each.
+        """
         seen: dict[tuple[str, str, str, int], dict[str, Any]] = {}
         for row in self.rows:
             system = row.system if row.role == "as_published" else ""
@@ -113,9 +117,13 @@ class Report:
                 "case": row.case,
                 "patient": row.patient,
                 "fold": row.fold,
+                "role": "test",
             }
             seen.setdefault((row.protocol, system, row.case, row.fold), line)
-        return list(seen.values())
+        told = self.told.get("protocol", {})
+        name = next((row.protocol for row in self.rows if row.role != "as_published"), "")
+        left = [{"protocol": name, "system": "", **line, "role": "left_out"} for line in told.get("left_out", ())]
+        return [*seen.values(), *left]
 
 
 def _write_csv(path: Path, columns: Sequence[str], lines: Sequence[dict[str, Any]]) -> None:
