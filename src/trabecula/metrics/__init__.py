@@ -17,6 +17,16 @@ from trabecula.metrics.calibrated import (
     calibration_slope,
     expected_over_observed,
 )
+from trabecula.metrics.conformal import (
+    called_wrong,
+    conformal_limits,
+    conformal_sets,
+    risk_and_coverage,
+    selective_risk,
+    set_coverage,
+    set_coverage_of,
+    set_size,
+)
 from trabecula.metrics.cross_validated import corrected_difference, fold_differences, repeated_difference
 from trabecula.metrics.curves import calibration, roc, wilson
 from trabecula.metrics.decision import decision_curve, net_benefit
@@ -34,11 +44,13 @@ from trabecula.metrics.weighted import arrays, mean
 __all__ = [
     "LOWER_IS_BETTER", "METRICS", "Interval", "Metric", "OperatingPoint", "Rule", "Tested", "accuracy", "at_prevalence",
     "auc", "auc_covariance", "auc_highest", "auc_interval", "average_precision", "bias", "brier", "calibration",
-    "calibration_curve", "calibration_error", "calibration_intercept", "calibration_slope", "chosen_threshold",
-    "concordance", "corrected_difference", "correlation", "decision_curve", "delong_difference", "delong_equal",
-    "delong_interval", "dice", "difference", "expected_over_observed", "fold_differences", "holm", "interval",
-    "limits_of_agreement", "mean_absolute_error", "net_benefit", "operating_point", "quadratic_kappa",
-    "repeated_difference", "roc", "root_mean_square_error", "sensitivity", "shifted", "specificity", "wilson",
+    "calibration_curve", "calibration_error", "calibration_intercept", "calibration_slope", "called_wrong",
+    "chosen_threshold", "concordance", "conformal_limits", "conformal_sets", "corrected_difference", "correlation",
+    "decision_curve", "delong_difference", "delong_equal", "delong_interval", "dice", "difference",
+    "expected_over_observed", "fold_differences", "holm", "interval", "limits_of_agreement", "mean_absolute_error",
+    "net_benefit", "operating_point", "quadratic_kappa", "repeated_difference", "risk_and_coverage", "roc",
+    "root_mean_square_error", "selective_risk", "sensitivity", "set_coverage", "set_coverage_of", "set_size", "shifted",
+    "specificity", "wilson",
 ]  # fmt: skip
 
 METRICS: Mapping[str, Mapping[str, Metric]] = {
