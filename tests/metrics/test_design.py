@@ -2,14 +2,13 @@
 
 import itertools
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 
 from trabecula import metrics as ours
 from trabecula.metrics.design import Design, survey_interval
-from trabecula.metrics.horizon import auc_at
+from trabecula.metrics.horizon import at_horizon
 from trabecula.survey import weighted_mean
 
 
@@ -114,7 +113,7 @@ def test_folds_domains_and_times_to_an_event():
     found = survey_interval(ours.auc, np.where(inside, truth, -9), np.where(inside, score, np.nan), domain, draws=50)
     assert found.value == pytest.approx(ours.auc(truth[inside], score[inside], design.weights[inside]))
     years = np.stack([np.abs(score) + 0.1, truth], axis=1)
-    late = survey_interval(partial(auc_at, horizon=1), years, score, design, draws=50)
+    late = survey_interval(at_horizon(ours.auc, 1), years, score, design, draws=50)
     assert late.low < late.value < late.high
     assert survey_interval(ours.auc, truth, score, design, seed=1) == survey_interval(
         ours.auc, truth, score, design, seed=1

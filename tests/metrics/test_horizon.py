@@ -2,21 +2,13 @@
 
 import json
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 
 from trabecula import metrics as ours
-from trabecula.metrics.horizon import (
-    auc_at,
-    brier_at,
-    calibration_at,
-    observed_to_expected_at,
-    outcome_at,
-    scaled_brier_at,
-    why_untold,
-)
+from trabecula.metrics.calibrated import calibration_slope, expected_over_observed
+from trabecula.metrics.horizon import at_horizon, calibration_at, outcome_at, scaled_brier, why_untold
 from trabecula.metrics.incidence import aalen_johansen
 from trabecula.metrics.time_to_event import survival_figures
 
@@ -24,7 +16,7 @@ RNG = np.random.default_rng(32)
 N = 80
 TRUTH = np.stack([np.round(RNG.exponential(5, N)) + 1, RNG.integers(0, 3, N)], axis=1)
 TOLD = np.clip(np.round(RNG.normal(0.35, 0.15, N) - TRUTH[:, 0] / 60, 2), 0.01, 0.99)
-AT = {"auc": auc_at, "brier": brier_at, "scaled": scaled_brier_at, "oe": observed_to_expected_at}
+AT = {"auc": ours.auc, "brier": ours.brier, "scaled": scaled_brier, "eo": expected_over_observed}
 FIVE = [[1, 1], [2, 2], [3, 0], [4, 1], [5, 0]]
 
 
@@ -45,12 +37,13 @@ def test_five_people_by_hand():
     assert weights == pytest.approx([1, 1, 0, 1.5, 1.5])
     told = [0.5, 0.2, 0.9, 0.4, 0.1]
     squares = 0.5**2 + 0.2**2 + 1.5 * 0.6**2 + 1.5 * 0.1**2
-    assert brier_at(FIVE, told, horizon=4) == pytest.approx(squares / 5)
-    assert scaled_brier_at(FIVE, told, horizon=4) == pytest.approx(1 - squares / 5 / 0.25)
-    assert observed_to_expected_at(FIVE, told, horizon=4) == pytest.approx(0.5 / 0.42)
+    assert at_horizon(ours.brier, 4)(FIVE, told) == pytest.approx(squares / 5)
+    assert at_horizon(scaled_brier, 4)(FIVE, told) == pytest.approx(1 - squares / 5 / 0.25)
+    expected = 0.5 + 0.2 + 1.5 * 0.4 + 1.5 * 0.1
+    assert at_horizon(expected_over_observed, 4)(FIVE, told) == pytest.approx(expected / 2.5)
     risk = [0.5, 0.45, 0.9, 0.4, 0.1]  # the fourth lies below the second, who died: 1.5 of 6.25 pairs
-    assert auc_at(FIVE, risk, horizon=4) == pytest.approx(1 - 1.5 * 1 / (2.5 * 2.5))
-    assert auc_at(FIVE, risk, horizon=4, deaths=False) == 1
+    assert at_horizon(ours.auc, 4)(FIVE, risk) == pytest.approx(1 - 1.5 * 1 / (2.5 * 2.5))
+    assert at_horizon(ours.auc, 4, deaths=False)(FIVE, risk) == 1
     # Who is lost on the day of the horizon is known to be free of the event until then.
     assert outcome_at([[1, 1], [4, 0]], horizon=4)[1].tolist() == [1, 1]
 
@@ -75,22 +68,25 @@ def test_scikit_survival_agrees():
     told = 1 / (1 + np.exp(-(age - 50) / 8))
     printed = {100.5: (0.68115793, 0.22365623), 365.5: (0.63634312, 0.25882618), 900.5: (0.68088588, 0.26590356)}
     for horizon, row in printed.items():
-        assert (auc_at(truth, age, horizon=horizon), brier_at(truth, told, horizon=horizon)) == pytest.approx(row)
+        assert (
+            at_horizon(ours.auc, horizon)(truth, age),
+            at_horizon(ours.brier, horizon)(truth, told),
+        ) == pytest.approx(row)
 
 
 def test_without_censoring_it_is_a_yes_or_no():
     whole, told = TRUTH[TRUTH[:, 1] > 0], TOLD[TRUTH[:, 1] > 0]
     happened = (whole[:, 1] == 1) & (whole[:, 0] <= 4)
-    assert auc_at(whole, told, horizon=4) == pytest.approx(ours.auc(happened, told))
-    assert brier_at(whole, told, horizon=4) == pytest.approx(ours.brier(happened, told))
-    assert observed_to_expected_at(whole, told, horizon=4) == pytest.approx(happened.mean() / told.mean())
+    assert at_horizon(ours.auc, 4)(whole, told) == pytest.approx(ours.auc(happened, told))
+    assert at_horizon(ours.brier, 4)(whole, told) == pytest.approx(ours.brier(happened, told))
+    assert at_horizon(calibration_slope, 4)(whole, told) == pytest.approx(calibration_slope(happened, told))
     alive = ~((whole[:, 1] == 2) & (whole[:, 0] <= 4))
-    assert auc_at(whole, told, horizon=4, deaths=False) == pytest.approx(ours.auc(happened[alive], told[alive]))
+    assert at_horizon(ours.auc, 4, deaths=False)(whole, told) == pytest.approx(ours.auc(happened[alive], told[alive]))
 
 
 @pytest.mark.parametrize("name", AT)
 def test_weights_rows_and_intervals(name):
-    metric, rows = partial(AT[name], horizon=5), np.random.default_rng(0).integers(0, 4, (2, 3, N))
+    metric, rows = at_horizon(AT[name], 5), np.random.default_rng(0).integers(0, 4, (2, 3, N))
     together = metric(TRUTH, TOLD, rows)
     for place in np.ndindex(2, 3):
         again = np.repeat(np.arange(N), rows[place])
@@ -107,10 +103,10 @@ def test_weights_rows_and_intervals(name):
 
 @pytest.mark.parametrize("name", AT)
 def test_beyond_follow_up_nothing_is_told(name):
-    assert math.isnan(AT[name](FIVE, np.linspace(0, 1, 5), horizon=6))
-    assert math.isnan(AT[name](np.zeros((0, 2)), [], horizon=6))
+    assert math.isnan(at_horizon(AT[name], 6)(FIVE, np.linspace(0, 1, 5)))
+    assert math.isnan(at_horizon(AT[name], 6)(np.zeros((0, 2)), []))
     deaths_known = [[1, 1], [2, 2], [4, 1]]  # nobody was lost, so what happened is known for ever
-    assert math.isfinite(AT[name](deaths_known, [0.6, 0.2, 0.5], horizon=6))
+    assert math.isfinite(at_horizon(AT[name], 6)(deaths_known, [0.6, 0.2, 0.5]))
 
 
 def test_when_a_horizon_is_told():
@@ -137,7 +133,7 @@ def test_calibration_tells_what_happened_in_each_group():
     assert all(row["low"] < row["predicted"] < row["high"] for row in rows)
     low = calibration_at(truth, told / 2, horizon=5)
     assert low[-1]["predicted"] < low[-1]["low"]
-    assert observed_to_expected_at(truth, told / 2, horizon=5) == pytest.approx(2, abs=0.15)
+    assert at_horizon(expected_over_observed, 5)(truth, told / 2) == pytest.approx(0.5, abs=0.04)
     assert len(calibration_at(truth[:100], told[:100], horizon=5)) < 5
     assert math.isnan(calibration_at([[1, 0], [2, 0]], [0.1, 0.2], horizon=5)[0]["observed"])
 
@@ -152,7 +148,15 @@ def test_survival_figures_are_plain_json():
     assert third["years"] == 3
     assert third["incidence"]["event"]["value"] == pytest.approx(aalen_johansen(truth).at(3))
     assert third["incidence"]["death"]["value"] == pytest.approx(aalen_johansen(truth, cause=2).at(3))
-    assert list(third["metrics"]) == ["auc", "c_index", "brier", "scaled_brier", "observed_to_expected"]
+    assert list(third["metrics"]) == [
+        "auc",
+        "brier",
+        "scaled_brier",
+        "expected_over_observed",
+        "calibration_intercept",
+        "calibration_slope",
+        "c_index",
+    ]
     assert third["metrics"]["brier"]["low"] < third["metrics"]["brier"]["value"] < third["metrics"]["brier"]["high"]
     assert third["why"] == ""
     assert first["events"] < third["events"] < fifth["events"]
@@ -178,17 +182,18 @@ def test_censoring_does_not_move_the_figures():
     end = rng.uniform(0, 9, 60_000)
     lost = np.stack([np.minimum(everybody[:, 0], end), np.where(everybody[:, 0] <= end, everybody[:, 1], 0)], axis=1)
     for name, metric in AT.items():
-        whole, seen = (metric(truth, told, horizon=horizon) for truth in (everybody, lost))
-        assert seen == pytest.approx(whole, abs=0.03 if name == "oe" else 0.01), name
-    assert observed_to_expected_at(lost, told, horizon=horizon) == pytest.approx(1, abs=0.03)
+        whole, seen = (at_horizon(metric, horizon)(truth, told) for truth in (everybody, lost))
+        assert seen == pytest.approx(whole, abs=0.02), name
+    assert at_horizon(expected_over_observed, horizon)(lost, told) == pytest.approx(1, abs=0.03)
+    assert at_horizon(calibration_slope, horizon)(lost, told) == pytest.approx(1, abs=0.04)
 
 
 @pytest.mark.slow
 def test_intervals_of_the_auc_at_a_horizon_cover_at_their_promise():
     rng, horizon = np.random.default_rng(8), 5.0
     truth, incidence = people(rng, 400_000, lost=None)
-    value = auc_at(truth, incidence(horizon), horizon=horizon)
-    metric, covered = partial(auc_at, horizon=horizon), 0
+    value = at_horizon(ours.auc, horizon)(truth, incidence(horizon))
+    metric, covered = at_horizon(ours.auc, horizon), 0
     for simulation in range(300):
         truth, incidence = people(rng, 300)
         found = ours.interval(metric, truth, incidence(horizon), seed=simulation, draws=500)

@@ -18,7 +18,7 @@ RISK = np.round(RNG.normal(size=N) - TRUTH[:, 0] / 10, 1)
 METRICS = {
     "harrell": concordance,
     "wolbers": concordance_wolbers,
-    "uno": lambda truth, risk, weights=1.0: concordance_uno(truth, risk, weights, horizon=6),
+    "uno": concordance_uno(6),
 }
 
 
@@ -66,13 +66,13 @@ def test_wolbers_2014_by_its_meaning(horizon):
             return 1 / chance[i] ** 2
         return 1 / (chance[i] * chance[j]) if TRUTH[j, 1] == 2 else 0.0
 
-    assert concordance_uno(TRUTH, RISK, horizon=horizon) == pytest.approx(by_pairs(weight))
+    assert concordance_uno(horizon)(TRUTH, RISK) == pytest.approx(by_pairs(weight))
 
 
 def test_without_censoring_uno_is_wolbers():
     whole = TRUTH[TRUTH[:, 1] > 0]
     risk = RISK[TRUTH[:, 1] > 0]
-    assert concordance_uno(whole, risk, horizon=100) == pytest.approx(concordance_wolbers(whole, risk))
+    assert concordance_uno(100)(whole, risk) == pytest.approx(concordance_wolbers(whole, risk))
 
 
 def heart():
@@ -88,7 +88,7 @@ def test_scikit_survival_agrees():
     assert concordance(truth, age) == pytest.approx(0.6092206366630076)
     printed = {200: 0.6177961778785946, 700: 0.6110233497337232, 9999: 0.6209248228122156}
     for horizon, value in printed.items():
-        assert concordance_uno(truth, age, horizon=horizon) == pytest.approx(value)
+        assert concordance_uno(horizon)(truth, age) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -138,7 +138,7 @@ def test_twenty_thousand_patients_need_little_memory():
     rng = np.random.default_rng(2)
     truth = np.stack([rng.exponential(5, 20_000), rng.choice(3, 20_000, p=[0.96, 0.02, 0.02])], axis=1)
     tracemalloc.start()
-    found = concordance_uno(truth, rng.normal(size=20_000), horizon=10)
+    found = concordance_uno(10)(truth, rng.normal(size=20_000))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found == pytest.approx(0.5, abs=0.1)
@@ -155,9 +155,9 @@ def test_uno_does_not_depend_on_who_is_lost_when():
     died = rng.exponential(20, n)
     cause = np.where(years < died, 1, 2)
     years = np.minimum(years, died)
-    whole = concordance_uno(np.stack([years, cause], axis=1), risk, horizon=5)
+    whole = concordance_uno(5)(np.stack([years, cause], axis=1), risk)
     lost = rng.exponential(2.5, n)
     seen = np.stack([np.minimum(years, lost), np.where(years <= lost, cause, 0)], axis=1)
-    assert concordance_uno(seen, risk, horizon=5) == pytest.approx(whole, abs=0.015)
+    assert concordance_uno(5)(seen, risk) == pytest.approx(whole, abs=0.015)
     assert concordance(seen, risk) > whole + 0.03
     assert concordance_wolbers(seen, risk) > whole + 0.03

@@ -1,8 +1,8 @@
 """Told by a horizon: times to an event as a yes or no by so many years, without bias from those lost before.
 
-`outcome_at` weighs those whose outcome is known by the inverse chance of not being censored before it was (IPCW), so
-every metric of a yes or no measures it. Who died before the horizon is known not to have the event by then. Predictions
-are the cumulative incidence by the horizon. With the horizon given (`partial(auc_at, horizon=5)`) each is a `Metric`.
+Those whose outcome is known weigh by the inverse chance of not being censored before it was (IPCW), so `at_horizon`
+makes of every metric of a yes or no one of times to an event: AUC, Brier score, calibration slope, net benefit. Who
+died before the horizon is known not to have the event by then. Predictions are the cumulative incidence by the horizon.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trabecula.metrics.binary import auc, brier
+from trabecula.metrics.binary import brier
 from trabecula.metrics.incidence import aalen_johansen, observations, still_followed
-from trabecula.metrics.weighted import mean
+from trabecula.metrics.weighted import arrays, mean
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from trabecula.metrics.resampling import Metric
     from trabecula.metrics.weighted import Floats
 
 HORIZONS = (1.0, 3.0, 5.0, 10.0)
@@ -42,48 +43,33 @@ def outcome_at(truth: ArrayLike, weights: ArrayLike = 1.0, *, horizon: float) ->
     return happened, np.where(followed[..., -1:] > 0, standing, np.nan)
 
 
-def auc_at(truth: ArrayLike, risk: ArrayLike, weights: ArrayLike = 1.0, *, horizon: float, deaths: bool = True) -> Any:
-    """Area under the ROC curve of having the event by the horizon: cumulative cases against dynamic controls.
+def at_horizon(metric: Metric, horizon: float, *, deaths: bool = True) -> Metric:
+    """Return the metric of a yes or no as one of having the event by the horizon in years; truths are `[n, 2]`.
 
-    Uno et al., JASA 2007;102:527; Blanche et al., Stat Med 2013;32:5381. Controls are free of the event at the horizon:
-    those who died before are among them (their definition ii), or without `deaths` left out (definition i).
+    Of `auc`: cumulative cases against dynamic controls (Uno et al., JASA 2007;102:527; Blanche et al., Stat Med
+    2013;32:5381). Those who died before are among the controls (their definition ii), or without `deaths` left out (i).
+    Of `brier`: Graf et al., Stat Med 1999;18:2529; with deaths Schoop et al., Biom J 2011;53:88.
     """
-    y, w = outcome_at(truth, weights, horizon=horizon)
-    if not deaths:
-        years, event, _ = observations(truth, weights)
-        w = w * ~((event == 2) & (years <= horizon))
-    return auc(y, risk, w)
+
+    def measured(truth: Any, prediction: Any, weights: Any = 1.0) -> Any:
+        happened, standing = outcome_at(truth, weights, horizon=horizon)
+        if not deaths:
+            years, event, _ = observations(truth, weights)
+            standing = standing * ~((event == 2) & (years <= horizon))
+        return metric(happened, prediction, standing)
+
+    return measured
 
 
-def brier_at(truth: ArrayLike, incidence: ArrayLike, weights: ArrayLike = 1.0, *, horizon: float) -> Any:
-    """Mean squared distance of the incidence told from what happened by the horizon.
+def scaled_brier(truth: ArrayLike, probability: ArrayLike, weights: ArrayLike = 1.0) -> Any:
+    """Share of the Brier score saved against telling everybody the share of cases; below 0 it is better left unsaid.
 
-    Graf et al., Stat Med 1999;18:2529; with deaths Schoop et al., Biom J 2011;53:88.
+    Kattan and Gerds, Diagn Progn Res 2018;2:7, as the index of prediction accuracy. NaN without a class.
     """
-    y, w = outcome_at(truth, weights, horizon=horizon)
-    return brier(y, incidence, w)
-
-
-def scaled_brier_at(truth: ArrayLike, incidence: ArrayLike, weights: ArrayLike = 1.0, *, horizon: float) -> Any:
-    """Share of the Brier score saved against telling everybody the incidence of all; 0 is useless, below 0 harmful.
-
-    Kattan and Gerds, Diagn Progn Res 2018;2:7, as the index of prediction accuracy.
-    """
-    y, w = outcome_at(truth, weights, horizon=horizon)
+    y, p, w = arrays(truth, probability, weights)
     share = mean(y, w)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 1 - brier(y, incidence, w) / (share * (1 - share))
-
-
-def observed_to_expected_at(truth: ArrayLike, incidence: ArrayLike, weights: ArrayLike = 1.0, *, horizon: float) -> Any:
-    """Incidence by the horizon (Aalen-Johansen) over the mean incidence told: above 1 the risk was told too low.
-
-    Van Geloven et al., BMJ 2022;377:e069249.
-    """
-    y, standing = outcome_at(truth, weights, horizon=horizon)
-    p, (_, _, w) = np.asarray(incidence, dtype=float), observations(truth, weights)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return mean(y, standing) / mean(p, w)
+        return 1 - brier(y, p, w) / np.where((share > 0) & (share < 1), share * (1 - share), np.nan)
 
 
 def calibration_at(truth: ArrayLike, incidence: ArrayLike, *, horizon: float, bins: int = 5) -> list[dict[str, float]]:

@@ -16,6 +16,7 @@ from trabecula.metrics.incidence import observations, still_followed
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from trabecula.metrics.resampling import Metric
     from trabecula.metrics.weighted import Floats
 
 _BLOCK = 2_000_000  # pairs held at once: 16 MB
@@ -39,21 +40,25 @@ def concordance_wolbers(truth: ArrayLike, risk: ArrayLike, weights: ArrayLike = 
     return _share(_pairs(event == 1, lambda i: _later(years, event != 1, i) | (event == 2), r, (w, w)))
 
 
-def concordance_uno(truth: ArrayLike, risk: ArrayLike, weights: ArrayLike = 1.0, *, horizon: float) -> Any:
-    """Uno's C up to a horizon in years: pairs weigh by the inverse chance of not being censored before they were told.
+def concordance_uno(horizon: float) -> Metric:
+    """Return the metric of Uno's C up to a horizon in years: pairs weigh by the inverse chance of having been seen.
 
     So it estimates the same whatever the censoring, if that does not depend on risk. Uno et al., Stat Med 2011;30:1105;
     with deaths Wolbers et al., Biostatistics 2014;15:526.
     """
-    years, event, r, w = _arrays(truth, risk, weights)
-    followed = still_followed(truth, weights, years) if len(years) else w
-    with np.errstate(invalid="ignore", divide="ignore"):
-        once = np.where((w > 0) & (followed > 0), w / followed, 0.0)  # who was not drawn may lie beyond all who were
-        twice = np.where(once > 0, once / followed, 0.0)
-    cases = (event == 1) & (years <= horizon)
-    alive = _pairs(cases, lambda i: _later(years, event == 0, i), r, (twice, w))
-    dead = _pairs(cases, lambda i: ~_later(years, event == 0, i) & (event == 2), r, (once, once))
-    return _share((alive[0] + dead[0], alive[1] + dead[1]))
+
+    def measured(truth: Any, risk: Any, weights: Any = 1.0) -> Any:
+        years, event, r, w = _arrays(truth, risk, weights)
+        followed = still_followed(truth, weights, years)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            once = np.where((w > 0) & (followed > 0), w / followed, 0.0)  # who was not drawn may outlast all who were
+            twice = np.where(once > 0, once / followed, 0.0)
+        cases = (event == 1) & (years <= horizon)
+        alive = _pairs(cases, lambda i: _later(years, event == 0, i), r, (twice, w))
+        dead = _pairs(cases, lambda i: ~_later(years, event == 0, i) & (event == 2), r, (once, once))
+        return _share((alive[0] + dead[0], alive[1] + dead[1]))
+
+    return measured
 
 
 def _arrays(truth: ArrayLike, risk: ArrayLike, weights: ArrayLike) -> tuple[Floats, NDArray[Any], Floats, Floats]:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trabecula.metrics.horizon import (
-    HORIZONS,
-    auc_at,
-    brier_at,
-    calibration_at,
-    observed_to_expected_at,
-    scaled_brier_at,
-    why_untold,
-)
+from trabecula.metrics.binary import auc, brier
+from trabecula.metrics.calibrated import calibration_intercept, calibration_slope, expected_over_observed
+from trabecula.metrics.horizon import HORIZONS, at_horizon, calibration_at, scaled_brier, why_untold
 from trabecula.metrics.incidence import aalen_johansen, kaplan_meier, observations
 from trabecula.metrics.resampling import Interval, interval
 from trabecula.metrics.survival import concordance_uno
@@ -25,12 +18,9 @@ from trabecula.metrics.survival import concordance_uno
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from trabecula.metrics.resampling import Metric
     from trabecula.metrics.weighted import Floats
 
-_AT: dict[str, Callable[..., Any]] = {
-    "auc": auc_at, "c_index": concordance_uno, "brier": brier_at, "scaled_brier": scaled_brier_at,
-    "observed_to_expected": observed_to_expected_at,
-}  # fmt: skip
 _CAUSES = {"event": 1, "death": 2}
 
 
@@ -63,6 +53,16 @@ def survival_figures(
     }
 
 
+def horizon_metrics(horizon: float) -> dict[str, Metric]:
+    """Return by name what is measured at a horizon in years; the first is the one to compare systems by."""
+    yes_or_no = {
+        "auc": auc, "brier": brier, "scaled_brier": scaled_brier, "expected_over_observed": expected_over_observed,
+        "calibration_intercept": calibration_intercept, "calibration_slope": calibration_slope,
+    }  # fmt: skip
+    found = {name: at_horizon(metric, horizon) for name, metric in yes_or_no.items()}
+    return {**found, "c_index": concordance_uno(horizon)}
+
+
 def _followed(truth: Floats) -> dict[str, Any]:
     """Return counts and the median follow-up by reverse Kaplan-Meier (Schemper and Smith, Control Clin Trials 1996)."""
     _, event, _ = observations(truth, 1.0)
@@ -91,7 +91,9 @@ def _at(truth: Floats, told: Floats, horizon: float, **asked: Any) -> dict[str, 
         why = f"{short} of {len(told)} answers end before {horizon:g} years"
     if why:
         return {**seen, "why": why, "metrics": {}, "calibration": []}
-    metrics = {name: interval(partial(at, horizon=horizon), truth, told, **asked).to_json() for name, at in _AT.items()}
+    metrics = {
+        name: interval(metric, truth, told, **asked).to_json() for name, metric in horizon_metrics(horizon).items()
+    }
     calibration = [
         {name: None if math.isnan(x) else x for name, x in row.items()}
         for row in calibration_at(truth, told, horizon=horizon)
