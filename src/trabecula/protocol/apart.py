@@ -1,6 +1,6 @@
 """Judged where or when nothing was learned from: another site, a later time, another cohort.
 
-Unlabelled cases of the side that is judged are not learned from either: the point is that nothing of it was seen.
+Unlabelled patients of the side that is judged are left out: the point is that nothing of it was seen.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def across_sites(cases: Sequence[Case], target: str) -> list[Fold]:
         raise ValueError(f"labelled patients are of one site only ({sites[0]}): nothing can be left out. Ask for kfold")
     folds = []
     for number, site in enumerate(sites):
-        train = tuple(i for i, case in enumerate(cases) if site not in places[case.patient])
-        test = tuple(i for i, case in enumerate(cases) if home[case.patient] == site)
-        fold = Fold(number, train, test, name=f"site {site}")
+        train = [i for i, case in enumerate(cases) if site not in places[case.patient]]
+        test = [i for i, case in enumerate(cases) if home[case.patient] == site]
+        fold = _fold(number, train, test, cases, target, f"site {site}")
         _both_sides(fold, cases, target, "merge sites in group.site, or ask for kfold", judged_too=False)
         folds.append(fold)
     return folds
@@ -59,9 +59,9 @@ def across_time(cases: Sequence[Case], target: str, *, since: str, share: float)
     if len(dates) < 2:
         raise ValueError("one patient cannot be on two sides of a date: bring more")
     cut = day(since) if since else dates[-take(share, len(dates))]
-    train = tuple(i for i, case in enumerate(cases) if last[case.patient] < cut)
-    test = tuple(i for i, on in enumerate(seen) if on >= cut)
-    fold = Fold(0, train, test, name=f"from {cut.isoformat()} on")
+    train = [i for i, case in enumerate(cases) if last[case.patient] < cut]
+    test = [i for i, on in enumerate(seen) if on >= cut]
+    fold = _fold(0, train, test, cases, target, f"from {cut.isoformat()} on")
     remedy = f"labelled patients were last seen from {dates[0]} to {dates[-1]}: move the date with --since"
     _both_sides(fold, cases, target, remedy)
     return [fold]
@@ -74,13 +74,21 @@ def across_cohorts(cases: Sequence[Case], target: str, judged: Collection[str]) 
     """
     if not judged:
         raise ValueError("external learns from one cohort and judges on another: name that with --external COHORT")
-    train = tuple(i for i, case in enumerate(cases) if case.id not in judged)
-    test = tuple(i for i, case in enumerate(cases) if case.id in judged)
+    train = [i for i, case in enumerate(cases) if case.id not in judged]
+    test = [i for i, case in enumerate(cases) if case.id in judged]
     if both := {cases[i].patient for i in train} & {cases[i].patient for i in test}:
         raise ValueError(f"{len(both)} patients such as {min(both)} are of both cohorts: remove them from one")
-    fold = Fold(0, train, test, name="another cohort")
+    fold = _fold(0, train, test, cases, target, "another cohort")
     _both_sides(fold, cases, target, "bring more patients of the other class")
     return [fold]
+
+
+def _fold(
+    number: int, train: Sequence[int], test: Sequence[int], cases: Sequence[Case], target: str, name: str
+) -> Fold:  # fmt: skip
+    """Return a fold that judges those with truth; who has none on that side is left out."""
+    known = {cases[i].patient for i in test if target in cases[i].truth}
+    return Fold(number, tuple(train), tuple(i for i in test if cases[i].patient in known), name=name)
 
 
 def _all_told(group: str, cases: Sequence[Case]) -> list[str]:

@@ -39,12 +39,16 @@ def patients(cases, side):
 
 @pytest.mark.parametrize(
     "protocol",
-    [Protocol(), Protocol(folds=3, seed=4), Protocol(name="holdout"), Protocol(name="as_published", folds=2)],
+    [
+        Protocol(), Protocol(folds=3, seed=4), Protocol(name="holdout"), Protocol(name="as_published", folds=2),
+        Protocol(name="repeated", folds=3, repeats=4), Protocol(name="nested", folds=2),
+        Protocol(name="learning_curve", folds=2), Protocol(name="few_shot", folds=2),
+    ],
     ids=lambda protocol: f"{protocol.name}{protocol.folds}",
-)
+)  # fmt: skip
 def test_nobody_is_on_both_sides(cases, protocol):
     folds = split(protocol, cases, TARGET)
-    assert len(folds) == (1 if protocol.name == "holdout" else protocol.folds)
+    assert len(folds) == {"holdout": 1, "repeated": 12}.get(protocol.name, protocol.folds)
     for number, fold in enumerate(folds):
         assert fold.number == number
         assert sorted(fold.train + fold.test) == list(range(len(cases)))
@@ -57,6 +61,20 @@ def test_everybody_labelled_is_judged_once_and_the_unlabelled_never(cases):
     assert judged == {f"p{i}": 1 for i in range(90)}
     for fold in folds:
         assert {f"p{i}" for i in range(90, 103)} <= patients(cases, fold.train)
+
+
+def test_every_repeat_judges_everybody_once_on_another_deal(cases):
+    folds = split(Protocol(name="repeated", folds=3, repeats=4, seed=7), cases, TARGET)
+    assert [fold.number for fold in folds] == list(range(12))
+    assert folds[4].name == "repeat 2, fold 2"
+    assert len({frozenset(patients(cases, fold.test)) for fold in folds}) == 12
+    for repeat in range(4):
+        own = folds[3 * repeat : 3 * repeat + 3]
+        assert Counter(p for fold in own for p in patients(cases, fold.test)) == {f"p{i}": 1 for i in range(90)}
+        once = split(Protocol(folds=3, seed=7 + repeat), cases, TARGET)
+        assert [fold.test for fold in own] == [fold.test for fold in once]
+        ill = [sum(int(p[1:]) < 30 for p in patients(cases, fold.test)) for fold in own]
+        assert ill == [10, 10, 10]
 
 
 def test_folds_are_even_in_size_and_class(cases):
@@ -73,7 +91,10 @@ def test_a_patient_is_as_ill_as_the_worst_part():
         assert sum(int(p[1:]) < 10 for p in patients(cases, fold.test)) == 2
 
 
-@pytest.mark.parametrize("name", NAMES)
+ELSEWHERE = ("temporal", "leave_one_site_out", "external")  # these ask the cases where and when; see test_apart
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ELSEWHERE])
 def test_the_order_of_cases_does_not_matter(cases, name):
     protocol = Protocol(name=name, folds=3, seed=2)
     order = np.random.default_rng(0).permutation(len(cases))
@@ -142,6 +163,10 @@ def test_too_few_values_for_a_hold_out():
         ({"folds": 1}, "two folds"),
         ({"test_share": 0.0}, "share"),
         ({"test_share": 1.0}, "share"),
+        ({"inner_folds": 1}, "two folds"),
+        ({"name": "repeated", "repeats": 1}, "at least twice.*ask for kfold"),
+        ({"since": "2019-01-01"}, "belongs to the protocol temporal, not to kfold"),
+        ({"name": "temporal", "since": "May 2019"}, "'May 2019' is no date: write it as 2019-05-31"),
     ],
 )
 def test_no_wrong_protocol_can_be_made(wrong, said):
@@ -152,6 +177,11 @@ def test_no_wrong_protocol_can_be_made(wrong, said):
 def test_the_rule_is_told_in_a_sentence():
     assert Protocol(folds=7, seed=3).rule == "7-fold cross-validation by patient, stratified by class, seed 3"
     assert "25%" in Protocol(name="holdout").rule
+    assert "dealt 5 times" in Protocol(name="repeated").rule
+    assert "seed 3 to 7" in Protocol(name="repeated", seed=3).rule
+    assert "seen before 2019-05-31" in Protocol(name="temporal", since="2019-05-31").rule
+    for name in NAMES:
+        assert Protocol(name=name, seed=41).rule.count("seed 41") == 1
 
 
 # As a paper split -----------------------------------------------------------------------------------------------------
