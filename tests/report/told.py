@@ -149,6 +149,8 @@ def result(drawn, *, leak=None):
         "metrics": numbers.figures(patients),
         "metrics_by_part": numbers.figures(parts) if len(parts.patients) > len(patients.patients) else {},
         "metrics_abstaining_as_negative": numbers.abstaining_as_negative(patients),
+        "population": target.population, "kind": target.kind,
+        "inputs": {"images": ["knee_xray"], "masks": [], "table": ["age_years"], "groups": [], "optional": []},
         "curves": numbers.curves(patients), "settings": [dict(each) for each in _SETTINGS] if system else [],
         "published": [dict(_PUBLISHED), {**_PUBLISHED, "metric": "all metrics", "value": None, "low": None,
                                          "high": None, "n": None, "note": "not found"}] if system else [],
@@ -221,6 +223,18 @@ def _cohort(n, parts, targets):
                          "raw": {"auc": 0.76, "low": 0.7, "high": 0.82}},
             "problems": ["3 cases hold 1 picture with different labels: find out which label is right"],
             "remarks": ["age_years is missing in 12 of 183 cases"], "must_resolve": True,
+            "missing": {"age_years": 0.0656, "sex": 0.0},
+        },
+        "described": {
+            group: {
+                "patients": n // share,
+                "table": {
+                    "age_years": {"missing": 12 // share, "mean": 65.25, "sd": 9.4, "quartiles": [58.0, 65.5, 72.0]},
+                    "sex": {"missing": 0, "counts": {"female": n // share, "male": 0}},
+                    "t_score_lowest": {"missing": n // share},
+                },
+            }
+            for group, share in (("everybody", 1), ("no osteoporosis", 2), ("osteoporosis", 2))
         },
         "prevalence": {
             row.id: {

@@ -7,6 +7,7 @@ and `page.html` puts both in order.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from markupsafe import Markup
 from trabecula.metrics import LOWER_IS_BETTER
 from trabecula.report import plots, sentences, words
 from trabecula.report.sentences import Said
+from trabecula.report.tripod import checklist
 
 _HERE = Path(__file__).parent
 _PUBLISHED_NAMES = {
@@ -92,6 +94,7 @@ def page(told: Mapping[str, Any]) -> str:
     targets = sorted(dict.fromkeys(each["target"] for each in told["results"]), key=lambda each: each != target)
     ranked = [each for board in targets for each in sentences.results_of(told, board)]
     systems, baselines = _first(ranked, "system"), _first(ranked, "baseline")
+    items = checklist(told)
     template = environment().get_template("page.html")
     html = template.render(
         told=told,
@@ -103,6 +106,8 @@ def page(told: Mapping[str, Any]) -> str:
         beside={name: rows for name in systems if (rows := _beside(told, name))},
         other_findings={k: v for k, v in told["cohort"]["findings"].items() if k not in _SHOWN_FINDINGS},
         metrics_used=list(dict.fromkeys(m for each in told["results"] for m in each["metrics"] if m in words.METRICS)),
+        tripod=items,
+        statuses=Counter(item.status for item in items),
         css=inline("page.css"),
         script=inline("sort.js"),
     )
@@ -205,7 +210,7 @@ def environment() -> Environment:
         "name": words.system_name, "metric": words.metric_name, "number": words.number, "share": words.share,
         "counted": words.counted, "interval": words.with_interval, "between": words.interval_only,
         "duration": words.seconds, "json": _json, "listed": words.listed, "begin": words.capitalised,
-        "digits": words.digits_of,
+        "digits": words.digits_of, "fine": words.digits_for,
     }  # fmt: skip
     made.globals |= {
         "METRICS": words.METRICS, "ORIGINS": words.ORIGINS, "ROLES": words.ROLES, "SIZES": words.SIZES,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from trabecula.report.described import described
 from trabecula.report.measured import measured, side_by_side
 from trabecula.survey import weighted_mean
 from trabecula.system import System, threads
@@ -60,7 +61,7 @@ def summary(
         result.update(compared)
     return {
         "format": 1,
-        "cohort": _cohort(cohort, findings),
+        "cohort": _cohort(cohort, findings, entrants[0].system.headline.id),
         "protocol": {
             "name": protocol.name, "rule": protocol.rule, "folds": protocol.folds, "seed": protocol.seed,
             "unit": "patient" if cohort.card.patients == "known" else "picture, duplicates grouped",
@@ -102,7 +103,7 @@ def _result(rows: Sequence[Row], told: Told, seed: int) -> dict[str, Any]:
         "target_replaced": replaced, "circular": target.circular,
         "size": system.size, "fidelity": card.fidelity,
         **measured(rows, seed),
-        "settings": system.origins(),
+        "inputs": system.inputs().model_dump(), "settings": system.origins(),
         "labels": {"asked": told.labels, "patients": told.labelled},
         "published": [] if replaced else published,
         "weaknesses": list(card.weaknesses),
@@ -112,12 +113,13 @@ def _result(rows: Sequence[Row], told: Told, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cohort(cohort: Cohort, findings: Findings) -> dict[str, Any]:
+def _cohort(cohort: Cohort, findings: Findings, target: str) -> dict[str, Any]:
     return {
         "id": cohort.id, "title": cohort.card.title, "cases": len(cohort.cases),
         "patients": len({case.patient for case in cohort.cases}),
         "card": cohort.card.model_dump(), "notes": list(cohort.notes), "findings": findings.to_json(),
         "checksum": _checksum(cohort), "prevalence": _prevalence(cohort),
+        "described": described(cohort.cases, target),
     }  # fmt: skip
 
 

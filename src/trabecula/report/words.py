@@ -91,6 +91,12 @@ def digits_of(figure: Mapping[str, Any], least: int = 2) -> int:
     return next((digits for digits in range(fine, 6) if all(round(end, digits) > 0 for end in ends)), 6)
 
 
+def digits_for(value: float) -> int:
+    """Return decimals that leave three digits of a number of this size: 65.3, 1.02, 0.874."""
+    size = abs(value)
+    return 0 if size >= 1000 else 1 if size >= 10 else 2 if size >= 1 else 3
+
+
 def with_interval(figure: Mapping[str, Any] | None, least: int = 2) -> str:
     """Write a figure and its interval: `0.81 (0.74 to 0.87)`."""
     if figure is None or figure.get("value") is None:
