@@ -114,3 +114,16 @@ def test_what_has_no_curve_is_not_drawn(results):
     assert plots.calibration(bare) == ""
     constant = next(each for each in results if each["system"] == "baseline_prevalence")
     assert plots.calibration(constant) == ""
+
+
+def test_figures_by_number_of_labels_are_drawn_in_any_metric_that_is_there():
+    ordinal = next(each for each in given.mixed()["results"] if each["headline_metric"] == "quadratic_kappa")
+    few = [
+        {**ordinal, "system": f"a:shots={shots}", "labels": {"asked": f"shots={shots}", "patients": 3 * shots}}
+        for shots in (1, 10)
+    ]
+    kappa, accuracy = plots.learning(few), plots.learning(few, "accuracy")
+    assert "quadratic kappa" in texts(kappa)
+    assert "accuracy" in texts(accuracy)
+    assert f"30 labels: {ordinal['metrics']['accuracy']['value']:.2f}" in accuracy
+    assert plots.learning(few, "brier") == plots.learning([]) == ""

@@ -132,6 +132,8 @@ def _board(told: Json, target: str) -> Board:
     colours = {name: f"s{plots.SERIES.index(hue) + 1}" for name, (hue, _) in looks.items() if hue in plots.SERIES}
     drawn = {"wide": plots.forest(both), "narrow": plots.forest(both, narrow=True), "roc": plots.roc(honest)}
     drawn["learning"] = plots.learning(honest)
+    if honest and "quadratic_kappa" in honest[0]["metrics"]:  # papers on several grades state accuracies
+        drawn["learning_accuracy"] = plots.learning(honest, "accuracy")
     panels = ((each, plots.calibration(each, looks[each["system"]])) for each in honest)
     return Board(
         target=target,

@@ -108,16 +108,20 @@ def roc(results: Sequence[Result]) -> str:
                     "; ".join(_key(each) for each in drawn))  # fmt: skip
 
 
-def learning(results: Sequence[Result]) -> str:
-    """Draw the headline metric against the number of labels learned from, a line a system. Nothing without such."""
+def learning(results: Sequence[Result], metric: str = "") -> str:
+    """Draw a metric, by itself the headline's, against the number of labels learned from, a line a system.
+
+    Nothing where there is no such number, or nothing has the metric.
+    """
+    metric = metric or next((each["headline_metric"] for each in results), "")
     lines: dict[str, list[Result]] = {}
     for each in sorted(results, key=lambda each: each["labels"]["patients"] or 0):
-        if each["labels"]["asked"] and (each["metrics"].get(each["headline_metric"]) or {}).get("value") is not None:
+        if each["labels"]["asked"] and (each["metrics"].get(metric) or {}).get("value") is not None:
             lines.setdefault(each["system"].removesuffix(f":{each['labels']['asked']}"), []).append(each)
     if not lines:
         return ""
     firsts = [line[0] for line in lines.values()]
-    metric, colours = firsts[0]["headline_metric"], list(looks(firsts).values())
+    colours = list(looks(firsts).values())
     with _drawing(620, 360) as figure:
         ax = _axes(figure, (58, 48, 610, 350))
         for place, ((name, line), (colour, dash)) in enumerate(zip(lines.items(), colours, strict=True)):
@@ -141,7 +145,7 @@ def learning(results: Sequence[Result]) -> str:
             for name, line in lines.items()
             for each in line
         )
-        return _svg(figure, f"learning-{firsts[0]['target']}", f"{metric_name(metric)} by labels", told)
+        return _svg(figure, f"learning-{metric}-{firsts[0]['target']}", f"{metric_name(metric)} by labels", told)
 
 
 def calibration(result: Result, look: tuple[str, Any] | None = None) -> str:

@@ -82,13 +82,12 @@ class FewShotKnee(System):
 
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
-            "backbones": ("test_resnet",), "pixels": 128, "drawn_films": 100, "references": 50, "pretrained": False,
-            "epochs": 12, "batch": 16, "rate": 1e-3, "trees": 100,
+            "backbones": ("mobilenetv2_100",), "pixels": 128, "drawn_films": 60, "references": 50, "epochs": 4,
+            "batch": 16, "trees": 100,
         },
         "tiny": {
-            "backbones": ("test_resnet",), "pixels": 64, "drawn_films": 30, "references": 15, "pretrained": False,
-            "epochs": 6, "batch": 10, "rate": 1e-3, "learners": ("logistic", "svm", "extra_trees"), "trees": 20,
-            "folds": 3,
+            "backbones": ("test_resnet",), "pixels": 64, "drawn_films": 24, "references": 15, "pretrained": False,
+            "epochs": 5, "batch": 8, "rate": 1e-3, "learners": ("logistic", "svm"), "folds": 3,
         },
     }  # fmt: skip
 
