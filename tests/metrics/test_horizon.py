@@ -10,7 +10,8 @@ from trabecula import metrics as ours
 from trabecula.metrics.calibrated import calibration_slope, expected_over_observed
 from trabecula.metrics.horizon import at_horizon, calibration_at, outcome_at, scaled_brier, why_untold
 from trabecula.metrics.incidence import aalen_johansen
-from trabecula.metrics.time_to_event import survival_figures
+from trabecula.metrics.time_to_event import incidence_told, survival_figures
+from trabecula.prediction import Survival
 
 RNG = np.random.default_rng(32)
 N = 80
@@ -172,6 +173,29 @@ def test_survival_figures_are_plain_json():
         survival_figures(truth, told[:, :2])
     nobody = survival_figures(np.zeros((0, 2)), np.zeros((0, 4)))
     assert nobody["horizons"][0]["why"] == "nobody was followed"
+
+
+def test_a_patient_judged_in_several_folds_is_one():
+    truth, incidence = people(np.random.default_rng(9), 200)
+    told = incidence(5)[:, None]
+    once = survival_figures(truth, told, horizons=(5,), folds=np.zeros(200), draws=20)
+    twice = survival_figures(
+        np.r_[truth, truth], np.r_[told * 0.9, told * 1.1], horizons=(5,), folds=np.repeat([0, 1], 200),
+        patients=np.tile(np.arange(200), 2), draws=20,
+    )  # fmt: skip
+    for part in ("incidence", "events", "at_risk"):
+        assert twice["horizons"][0][part] == once["horizons"][0][part]
+    assert twice["followed"] == once["followed"]
+    for one, two in zip(once["horizons"][0]["calibration"], twice["horizons"][0]["calibration"], strict=True):
+        assert two == pytest.approx(one)
+    assert twice["horizons"][0]["metrics"]["auc"] == pytest.approx(once["horizons"][0]["metrics"]["auc"], abs=0.1)
+
+
+def test_what_a_curve_tells_is_what_the_answer_says():
+    answer = Survival((0.5, 2.0, 6.0), {"event": (0.1, 0.2, 0.4)})
+    told = incidence_told(answer.years, answer.incidence["event"])
+    assert told[:3] == pytest.approx([answer.at(t) for t in (1, 3, 5)])
+    assert math.isnan(told[3])
 
 
 @pytest.mark.slow

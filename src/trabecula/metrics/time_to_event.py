@@ -36,21 +36,36 @@ def survival_figures(
 ) -> dict[str, Any]:
     """Return as plain JSON who was followed, and at each horizon what happened and how well it was told, or why not.
 
-    `incidence` is `[n, horizons]`: the cumulative incidence told by each, NaN where a curve ends before. Metrics are
-    averaged over folds with intervals by patient (`interval`); incidence and calibration are those of all folds
-    together. Raises `ValueError` when there is not one incidence a patient and horizon.
+    `incidence` is `[n, horizons]`: what `incidence_told` each, NaN where a curve ends before. Metrics are averaged over
+    folds with intervals by patient (`interval`). Counts, incidence and calibration are those of all folds together, in
+    which a patient judged in several folds is one, told the mean.
+    Raises `ValueError` when there is not one incidence a patient and horizon.
     """
     y, told = np.asarray(truth, dtype=float), np.asarray(incidence, dtype=float)
     if told.shape != (len(y), len(horizons)):
         raise ValueError(f"incidence is {told.shape}: it needs one row a patient and one column a horizon")
-    who = {"folds": folds, "patients": patients}
-    return {
-        "followed": _followed(y),
-        "horizons": [
-            {"years": horizon, **_at(y, told[:, place], horizon, seed=seed, draws=draws, **who)}
-            for place, horizon in enumerate(horizons)
-        ],
-    }
+    names = np.arange(len(y)) if patients is None else np.asarray(patients)
+    _, first, person = np.unique(names, return_index=True, return_inverse=True)
+    people, mean = y[first], np.zeros((len(first), len(horizons)))
+    np.add.at(mean, person, told / np.bincount(person)[person, None])
+    asked: dict[str, Any] = {"folds": folds, "patients": names, "seed": seed, "draws": draws}
+    found: list[dict[str, Any]] = []
+    for place, horizon in enumerate(horizons):
+        seen = {"years": horizon, **_happened(people, horizon)}
+        why = why_untold(people, horizon=horizon) or _short(mean[:, place], horizon)
+        measured = {} if why else {
+            name: interval(metric, y, told[:, place], **asked).to_json()
+            for name, metric in horizon_metrics(horizon).items()
+        }  # fmt: skip
+        groups = [] if why else [_plain(row) for row in calibration_at(people, mean[:, place], horizon=horizon)]
+        found.append({**seen, "why": why, "metrics": measured, "calibration": groups})
+    return {"followed": _followed(people), "horizons": found}
+
+
+def incidence_told(years: Sequence[float], incidence: Sequence[float], horizons: Sequence[float] = HORIZONS) -> Floats:
+    """Return what a curve tells by each horizon, linear from 0 at 0 years on as `Survival.at`; NaN beyond its end."""
+    curve: Floats = np.interp(horizons, (0.0, *years), (0.0, *incidence))
+    return np.where(np.asarray(horizons) <= years[-1], curve, np.nan)
 
 
 def horizon_metrics(horizon: float) -> dict[str, Metric]:
@@ -78,27 +93,24 @@ def _median_follow_up(truth: Floats) -> float | None:
     return float(past[0]) if len(past) else None
 
 
-def _at(truth: Floats, told: Floats, horizon: float, **asked: Any) -> dict[str, Any]:
+def _happened(truth: Floats, horizon: float) -> dict[str, Any]:
+    """Return who was at risk at a horizon, who had what by then, and the incidence of each cause where it is known."""
     years, event, _ = observations(truth, 1.0)
-    short = int(np.isnan(told).sum())
-    why = why_untold(truth, horizon=horizon)
-    seen: dict[str, Any] = {
+    known = not why_untold(truth, horizon=horizon)
+    return {
         "at_risk": int((years >= horizon).sum()),
         **{f"{name}s": int(((event == kind) & (years <= horizon)).sum()) for name, kind in _CAUSES.items()},
-        "incidence": {} if why else {name: _incidence(truth, horizon, kind) for name, kind in _CAUSES.items()},
+        "incidence": {name: _incidence(truth, horizon, kind) for name, kind in _CAUSES.items()} if known else {},
     }
-    if not why and short:
-        why = f"{short} of {len(told)} answers end before {horizon:g} years"
-    if why:
-        return {**seen, "why": why, "metrics": {}, "calibration": []}
-    metrics = {
-        name: interval(metric, truth, told, **asked).to_json() for name, metric in horizon_metrics(horizon).items()
-    }
-    calibration = [
-        {name: None if math.isnan(x) else x for name, x in row.items()}
-        for row in calibration_at(truth, told, horizon=horizon)
-    ]
-    return {**seen, "why": "", "metrics": metrics, "calibration": calibration}
+
+
+def _short(told: Floats, horizon: float) -> str:
+    short = int(np.isnan(told).sum())
+    return f"{short} of {len(told)} answers end before {horizon:g} years" if short else ""
+
+
+def _plain(row: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(x) else x for name, x in row.items()}
 
 
 def _incidence(truth: Floats, horizon: float, cause: int) -> dict[str, float | None]:
