@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _ROLE, _MASK, _MAP = "lumbar_ct", "vertebral_bodies", "vertebral_body_mask"
 _VOXEL_MM = 4.0
 _SIDES = (45, 44, 14)  # down, backwards and to the left
-_CASES = 20
+_CASES = 16
+_UPWARDS = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))  # the usual axes of a CT: slices go up
 
 
 def essence(system: System, cases: Sequence[Case]) -> None:
@@ -42,7 +43,7 @@ def essence(system: System, cases: Sequence[Case]) -> None:
     _boundary_is_a_branch_and_a_loss(system)
     _gate_decides_what_passes(system)
     drawing = replace(system, targets=(system.headline.id, _MAP))
-    toys = [_toy(case, n, drawing) for n, case in enumerate(cases[:_CASES])]
+    toys = [toy(case, n, drawing) for n, case in enumerate(cases[:_CASES])]
     model = drawing.fit(toys)
     answers = model.predict(toys)
     highest = [case.truth[system.headline.id] == len(system.headline.grades) - 1 for case in toys]
@@ -121,7 +122,7 @@ def _nobody_says_where(model: Model, cases: Sequence[Case]) -> None:
     assert back > _VOXEL_MM, f"spines moved back by {2 * _VOXEL_MM:g} mm, their maps by {back:.1f} mm"
 
 
-def _toy(case: Case, number: int, system: MultitaskCT) -> Case:
+def toy(case: Case, number: int, system: MultitaskCT) -> Case:
     """Return a case with a row of blocks, as dense as their grade is low, somewhere in a small volume."""
     rng = np.random.default_rng(number)
     grades = len(system.headline.grades)
@@ -136,16 +137,13 @@ def _toy(case: Case, number: int, system: MultitaskCT) -> Case:
         labels[block] = n + 1
         hu[block] += 400 - 300 * grade / (grades - 1)
     head_up = slice(None, None, -1)
-    volume = Image(voxels=hu[head_up].astype(np.float32), unit="HU", spacing=(_VOXEL_MM,) * 3, direction=_AXIAL)
+    volume = Image(voxels=hu[head_up].astype(np.float32), unit="HU", spacing=(_VOXEL_MM,) * 3, direction=_UPWARDS)
     names = dict(enumerate(system.levels, start=1))
-    mask = Image(voxels=labels[head_up], unit="label", spacing=(_VOXEL_MM,) * 3, direction=_AXIAL, names=names)
+    mask = Image(voxels=labels[head_up], unit="label", spacing=(_VOXEL_MM,) * 3, direction=_UPWARDS, names=names)
     sources: dict[str, Source] = {_ROLE: volume}
     return replace(
         case, images=Images(sources), masks=Images({_MASK: mask}), truth={system.headline.id: grade, _MAP: mask}
     )
-
-
-_AXIAL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 
 def _moved(case: Case, voxels: int) -> Image:

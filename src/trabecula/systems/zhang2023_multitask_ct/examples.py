@@ -61,7 +61,7 @@ class Spines:
     def batch(self, chosen: Sequence[int], generator: torch.Generator) -> tuple[torch.Tensor, Any]:
         """Return sections `[B, S, H, W]` of 0 to 1, and the `Truth` of the chosen patients."""
         levels = len(self.traced["levels"])
-        stacks = np.stack([np.concatenate([self.picture(n)[None], self._known(n)]) for n in chosen])
+        stacks = np.stack([np.concatenate([self.picture(n)[None], *self._drawn(n)]) for n in chosen])
         stack = torch.from_numpy(stacks).float() / 255  # [B, 1 + 2 V, S, H, W]
         if self.change is not None:
             stack = self.change(stack, generator)
@@ -76,6 +76,17 @@ class Spines:
         settings = {**self.grid, **self.shown}
         return cache.remember(sections, self.volumes[index], settings=settings)
 
+    def bone(self) -> torch.Tensor:
+        """Return mean and SD `[2]` of the pictures inside the masks, 0 to 1.
+
+        Raises `ValueError` where no mask has a voxel on any section.
+        """
+        inside = [self.picture(n)[self._drawn(n)[0].any(axis=0)] for n in range(len(self))]
+        values = np.concatenate(inside).astype(np.float64) / 255
+        if not len(values):
+            raise ValueError("no mask shows a body on any section: do masks and volumes show the same place?")
+        return torch.tensor([values.mean(), max(float(values.std()), 1e-3)], dtype=torch.float32)
+
     @property
     def digest(self) -> str:
         """Name the content: volumes, masks, grades, order and settings."""
@@ -85,11 +96,11 @@ class Spines:
             sha.update(f"{volume.digest} {mask and mask.digest}\n".encode())
         return sha.hexdigest()
 
-    def _known(self, index: int) -> Any:
-        """Return masks and boundary heat maps `[2 V, S, H, W]` of one patient; nothing drawn where there is no mask."""
+    def _drawn(self, index: int) -> Any:
+        """Return masks and boundary heat maps `[2, V, S, H, W]` of one patient; nothing where there is no mask."""
         count, pixels, levels = self.grid["count"], self.grid["pixels"], len(self.traced["levels"])
         mask = self.masks[index]
         if mask is None:
-            return np.zeros((2 * levels, count, pixels, pixels), dtype=np.uint8)
-        made = cache.remember(drawn, mask, settings={**self.grid, **self.traced}, package=_MEASURE)
-        return made.reshape(2 * levels, count, pixels, pixels)
+            return np.zeros((2, levels, count, pixels, pixels), dtype=np.uint8)
+        settings = {**self.grid, **self.traced}
+        return cache.remember(drawn, mask, self.volumes[index], settings=settings, package=_MEASURE)

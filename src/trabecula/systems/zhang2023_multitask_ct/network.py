@@ -44,6 +44,7 @@ class JointNet(nn.Module):
         layers, widths = trunk
         self.share, self.samples = window
         slim = {"stem_type": "deep", "stem_width": widths[0] // 2} if widths[0] < _STEM else {}  # else it has 64 maps
+        self.register_buffer("bone", torch.tensor([0.5, 0.1]))
         self.encoder = backbone(BACKBONE, options={"layers": tuple(layers), "channels": tuple(widths), **slim})
         skips = (self.encoder.bn1.num_features, *widths[:3])  # at 1/2, 1/4, 1/8, 1/16
         ups = (widths[0], *widths[:3])
@@ -57,9 +58,11 @@ class JointNet(nn.Module):
         self.edge = nn.Sequential(_once(branch, branch), nn.Conv2d(branch, 1, 3, padding=1)) if boundary else None
         self.refine = nn.Conv2d(branch + (2 if boundary else 1), 1, 3, padding=1)
         self.context = nn.Sequential(Gated(given, branch, gated=gated), Gated(branch, branch, gated=gated))
-        self.scale = nn.BatchNorm1d(2 * branch)
         self.weigh = nn.Sequential(nn.Linear(2 * branch, branch), nn.ReLU(), nn.Linear(branch, 1)) if fusion else None
         self.head = nn.Linear(2 * branch, grades)
+
+    bone: torch.Tensor
+    """Mean and SD of the picture inside bodies, on which the classification's differences are small."""
 
     def forward(self, pictures: torch.Tensor) -> Told:
         """Return what is told of sections `[B, S, H, W]` of 0 to 1. Shapes beside are those of ResNet-34 at 256 px."""
@@ -87,7 +90,8 @@ class JointNet(nn.Module):
     def read(self, pictures: torch.Tensor, features: torch.Tensor, heat: torch.Tensor, places: torch.Tensor) -> Told:
         """Segment and classify in the windows about places `[B, V, 2]`; levels are told apart by nothing else."""
         maps = self.cut(features, places)  # [B, V, S, 64, r, r]
-        picture = self.cut(pictures.unsqueeze(2), places)  # [B, V, S, 1, r, r]
+        bone = (pictures - self.bone[0]) / self.bone[1]
+        picture = self.cut(bone.unsqueeze(2), places)  # [B, V, S, 1, r, r]
         lead = maps.shape[:3]
         seen = torch.cat([maps, picture], dim=3).flatten(0, 2)  # [B V S, 65, r, r]
         found = self.segment(seen)  # [B V S, 64, r, r]
@@ -102,7 +106,6 @@ class JointNet(nn.Module):
             ],
             dim=2,
         )  # [B, V, 128]
-        levels = self.scale(levels.flatten(0, 1)).reshape(levels.shape)
         weights = self._weights(levels)  # [B, V]
         logits = self.head((weights.unsqueeze(2) * levels).sum(dim=1))  # [B, grades]
         shape = (*lead, *mask.shape[2:])

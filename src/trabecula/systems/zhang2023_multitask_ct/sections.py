@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from trabecula.measure.masks import plain_name
+from trabecula.measure.number import same_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,12 +49,22 @@ def sections(
 
 
 def drawn(
-    mask: Image, *, levels: Sequence[str], edge_px: float, count: int, step_mm: float, pixels: int, pixel_mm: float
+    mask: Image,
+    image: Image,
+    *,
+    levels: Sequence[str],
+    edge_px: float,
+    count: int,
+    step_mm: float,
+    pixels: int,
+    pixel_mm: float,
 ) -> NDArray[np.uint8]:
     """Return `[2, levels, count, pixels, pixels]`: masks of the levels on the sections, and boundary heat maps.
 
     Both are 0 to 255. The heat map is exp(-d^2 / 2 edge_px^2), d the distance to the edge of the mask in px.
+    Raises `ValueError` for a mask that does not lie on the voxels of the image.
     """
+    same_place(image, mask)
     voxels, spacing = _upright(mask)
     values = {plain_name(name): value for value, name in mask.names.items()}
     told = np.zeros((2, len(levels), count, pixels, pixels), dtype=np.uint8)

@@ -86,7 +86,8 @@ class MultitaskCT(System):
         "tiny": {
             "sections": 3, "step_mm": 13.0, "slab_mm": 6.0, "pixels": 64, "pixel_mm": 3.5, "window_px": 16,
             "samples": 16, "layers": (1, 1, 1, 1), "widths": (8, 16, 24, 32), "branch": 12, "sigma_px": 2.0,
-            "edge_px": 0.8, "pretrained": False, "warm_up": 10, "epochs": 25, "rate": 5e-3, "validation_share": 0.2,
+            "edge_px": 0.8, "pretrained": False, "warm_up": 8, "epochs": 22, "batch": 4, "rate": 5e-3,
+            "validation_share": 0.2, "rotation": 5.0, "zoom": 0.05,
         },
     }  # fmt: skip
 
@@ -96,20 +97,20 @@ class MultitaskCT(System):
         return super().inputs().model_copy(update={"masks": masks, "optional": masks})
 
     def _fit(self, cases: Sequence[Case], run: Run) -> State:
+        values = self._numbering(cases)
         sides = inner(cases, self.headline, share=self.validation_share, rng=run.rng)
-        taught = [mask for case in cases if (mask := self._teacher(case)) is not None]
-        if not taught:
-            raise ValueError(f"{self.id()} learns to locate and segment from masks: give some cases {_MASK}")
         change = Change(
             Augment(degrees=self.rotation, zoom=self.zoom, shift=self.shift), self.flip,
             self.noise_hu / (self.window_hu[1] - self.window_hu[0]),
         )  # fmt: skip
-        left = sorted({*range(len(cases))} - {*sides[1].tolist()})  # without a grade there are still masks
+        held = {cases[index].patient for index in sides[1]}
+        left = [index for index, case in enumerate(cases) if case.patient not in held]  # masks teach without a grade
         training, validation = (
             self._spines([cases[index] for index in side], each)
             for side, each in ((left, change), (sides[1].tolist(), None))
         )
         network = self._network()
+        network.bone.copy_(training.bone())
         origin = pretrained({BACKBONE: network.encoder}) if self.pretrained else "random: by setting"
         histories = [
             self._train(network, training, validation, run, epochs, tasks)
@@ -117,11 +118,7 @@ class MultitaskCT(System):
             if epochs
         ]
         history = {name: [each for part in histories for each in part[name]] for name in histories[-1]}
-        values = numbering(taught[0].load())
-        if lacking := [level for level in self.levels if level not in values]:
-            raise ValueError(f"{self.id()}: the masks name {sorted(values)}; set levels without {', '.join(lacking)}")
-        numbers = {level: values[level] for level in self.levels}
-        return State(facts={"weights": origin, "history": history, "values": numbers}, networks={"network": network})
+        return State(facts={"weights": origin, "history": history, "values": values}, networks={"network": network})
 
     def _predict(self, state: State, cases: Sequence[Case]) -> list[Answer]:
         return [self._answer(state, case) for case in cases]
@@ -163,6 +160,18 @@ class MultitaskCT(System):
             plan=Plan(epochs=epochs, batch=self.batch, schedule="cosine"),
             run=run,
         )
+
+    def _numbering(self, cases: Sequence[Case]) -> dict[str, int]:
+        """Return the value of each level in the masks, looking at as few as show them all."""
+        found: dict[str, int] = {}
+        for mask in filter(None, map(self._teacher, cases)):
+            found |= numbering(mask.load())
+            if found.keys() >= {*self.levels}:
+                return {level: found[level] for level in self.levels}
+        if not found:
+            raise ValueError(f"{self.id()} learns to locate and segment from masks: give some cases {_MASK}")
+        lacking = ", ".join(level for level in self.levels if level not in found)
+        raise ValueError(f"{self.id()}: no mask shows {lacking}; set levels to some of {', '.join(sorted(found))}")
 
     def _teacher(self, case: Case) -> Source | None:
         """Return the mask that a case teaches by: the truth where it is a target, else the optional mask."""
