@@ -41,7 +41,7 @@ from trabecula.metrics.paired import Tested, holm
 from trabecula.metrics.prevalence import at_prevalence, shifted
 from trabecula.metrics.resampling import Interval, Metric, auc_interval, difference, interval
 from trabecula.metrics.survival import concordance, concordance_uno, concordance_wolbers
-from trabecula.metrics.time_to_event import horizon_metrics, survival_figures
+from trabecula.metrics.time_to_event import horizon_metrics, incidence_told, survival_figures
 from trabecula.metrics.values import bias, correlation, limits_of_agreement, mean_absolute_error, root_mean_square_error
 from trabecula.metrics.weighted import arrays, mean
 
@@ -52,11 +52,11 @@ __all__ = [
     "calibration_curve", "calibration_error", "calibration_intercept", "calibration_slope", "called_wrong",
     "chosen_threshold", "concordance", "concordance_uno", "concordance_wolbers", "conformal_limits", "conformal_sets",
     "corrected_difference", "correlation", "decision_curve", "delong_difference", "delong_equal", "delong_interval",
-    "dice", "difference", "expected_over_observed", "fold_differences", "holm", "horizon_metrics", "interval",
-    "kaplan_meier", "limits_of_agreement", "mean_absolute_error", "net_benefit", "operating_point", "outcome_at",
-    "quadratic_kappa", "repeated_difference", "risk_and_coverage", "roc", "root_mean_square_error", "scaled_brier",
-    "selective_risk", "sensitivity", "set_coverage", "set_coverage_of", "set_size", "shifted", "specificity",
-    "still_followed", "surface_distance", "survey_interval", "survival_figures", "why_untold", "wilson",
+    "dice", "difference", "expected_over_observed", "fold_differences", "holm", "horizon_metrics", "incidence_told",
+    "interval", "kaplan_meier", "limits_of_agreement", "mean_absolute_error", "net_benefit", "operating_point",
+    "outcome_at", "quadratic_kappa", "repeated_difference", "risk_and_coverage", "roc", "root_mean_square_error",
+    "scaled_brier", "selective_risk", "sensitivity", "set_coverage", "set_coverage_of", "set_size", "shifted",
+    "specificity", "still_followed", "surface_distance", "survey_interval", "survival_figures", "why_untold", "wilson",
 ]  # fmt: skip
 
 METRICS: Mapping[str, Mapping[str, Metric]] = {
