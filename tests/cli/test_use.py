@@ -45,7 +45,7 @@ def test_the_first_help_says_where_to_begin(run):
 def test_there_is_one_verb_for_one_function():
     assert set(VERBS) == {
         "systems", "cohorts", "show", "check", "evaluate", "fit", "predict", "explain", "selftest", "phantom",
-        "measure", "prove", "demo",
+        "measure", "prove", "demo", "verify", "compare",
     }  # fmt: skip
 
 

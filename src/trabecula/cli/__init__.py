@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from trabecula.cli import browse, judge, use  # noqa: F401 their verbs register themselves
+from trabecula.cli import browse, judge, reports, use  # noqa: F401 their verbs register themselves
 from trabecula.cli.words import app
 
 __all__ = ["app", "main"]
