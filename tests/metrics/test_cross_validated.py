@@ -36,6 +36,9 @@ def test_the_correction_of_nadeau_and_bengio():
     assert found.p == pytest.approx(2 * stats.t.sf(abs(plain) * math.sqrt((1 / 50) / (1 / 50 + 1 / 4)), 49))
     many = ours.corrected_difference(np.tile(APART, 100), train=400, test=100)
     assert many.high - many.low > 0.9 * (found.high - found.low)  # repeats cannot buy certainty
+    # Told of ten repeats, the error is that of one run of five folds: 1/5 + 1/4.
+    told = ours.corrected_difference(APART, train=400, test=100, repeats=10)
+    assert told.p == pytest.approx(2 * stats.t.sf(abs(plain) * math.sqrt((1 / 50) / (1 / 5 + 1 / 4)), 49))
 
 
 def test_folds_of_repeats_are_compared_one_by_one():
@@ -49,7 +52,7 @@ def test_folds_of_repeats_are_compared_one_by_one():
     assert apart == pytest.approx(wanted)
     assert judged.tolist() == [20] * 6
     found = ours.repeated_difference(ours.auc, truth, shifted, b, folds=folds, repeats=2)
-    assert found == ours.corrected_difference(wanted, train=40, test=20)
+    assert found == ours.corrected_difference(wanted, train=40, test=20, repeats=2)
     back = ours.repeated_difference(ours.auc, truth, b, a, folds=folds, repeats=2)
     assert (back.value, back.p) == (pytest.approx(-found.value), pytest.approx(found.p))
 
