@@ -141,7 +141,7 @@ def test_survival_figures_are_plain_json():
         "expected_over_observed",
         "calibration_intercept",
         "calibration_slope",
-        "c_index",
+        "c_index_uno",
     ]
     assert third["metrics"]["brier"]["low"] < third["metrics"]["brier"]["value"] < third["metrics"]["brier"]["high"]
     assert third["why"] == ""

@@ -75,7 +75,7 @@ def horizon_metrics(horizon: float) -> dict[str, Metric]:
         "calibration_intercept": calibration_intercept, "calibration_slope": calibration_slope,
     }  # fmt: skip
     found = {name: at_horizon(metric, horizon) for name, metric in yes_or_no.items()}
-    return {**found, "c_index": concordance_uno(horizon)}
+    return {**found, "c_index_uno": concordance_uno(horizon)}
 
 
 def _followed(truth: Floats) -> dict[str, Any]:
