@@ -139,7 +139,7 @@ def _outcome(told: Json) -> Answer:
     if each is None:
         return "open", ""
     truth = told["cohort"]["card"].get("truth") or ""
-    defined = f"{each['target_title']} (`{each['target']}`), defined for: {each['population'] or 'everybody'}"
+    defined = f"{each['target_title']} ({each['target']}), defined for: {each['population'] or 'everybody'}"
     return "in part", f"{defined}. {truth}".strip()
 
 
@@ -204,7 +204,7 @@ def _computed(told: Json) -> Answer:
     versions = told["environment"]["packages"]
     return "answered", (
         f"By the fitted models of trabecula {versions.get('trabecula', '')}, seed {told['environment']['seed']}; every "
-        "answer is in predictions.csv, and `trabecula verify` computes every figure from it again."
+        "answer is in predictions.csv, and trabecula verify computes every figure from it again."
     )
 
 
@@ -272,8 +272,8 @@ def _analysed(told: Json) -> Answer:
 
 def _specified(told: Json) -> Answer:
     return "answered", (
-        f"{_names(told)}: code and settings are in the package; `trabecula fit` makes and saves the model, "
-        "`trabecula predict` asks it."
+        f"{_names(told)}: code and settings are in the package; trabecula fit makes and saves the model, "
+        "trabecula predict asks it."
     )
 
 
