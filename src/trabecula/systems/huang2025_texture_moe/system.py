@@ -99,9 +99,11 @@ class TextureMoe(System):
 
     def _fit(self, cases: Sequence[Case], run: Run) -> State:
         network = self._network()
-        seen = {index: found for index, case in enumerate(cases) if not isinstance(found := self._seen(case), Abstain)}
+        looked = [self._seen(case) for case in cases]
+        seen = {index: found for index, found in enumerate(looked) if not isinstance(found, Abstain)}
         if not seen:
-            raise ValueError(f"{self.id()}: of {len(cases)} cases none has a vertebra that can be looked at")
+            reasons = [found.reason for found in looked if isinstance(found, Abstain)]
+            raise ValueError(f"{self.id()}: none of {len(cases)} cases has a vertebra to look at: {reasons[0]}")
         usable = [cases[index] for index in seen]
         training, validation = self._parts(usable, run.rng)
         facts: dict[str, Any] = {"value": self._value_scale([usable[index] for index in training])}
