@@ -211,6 +211,7 @@ def test_phantoms_are_made_to_order():
 def phantoms(monkeypatch):
     cards = {
         "p_knee": card("p_knee", made=True, images=["knee_xray"], table=["age_years"], targets=["osteoporosis_dxa"]),
+        "p_twin": card("p_twin", made=True, images=["hip_xray"], table=["age_years"], targets=["osteoporosis_dxa"]),
         "p_both": card(
             "p_both", made=True, images=["knee_xray", "hip_xray"], targets=["osteoporosis_dxa"], groups=["site"]
         ),
@@ -222,11 +223,12 @@ def phantoms(monkeypatch):
 
 def test_auto_is_the_one_phantom_that_fits(phantoms):
     assert cohort_for(["knee_xray", "age_years"], ["osteoporosis_dxa"]) == "p_knee"
-    assert cohort_for(["hip_xray"], ["osteoporosis_dxa"]) == "p_both"
+    assert cohort_for(["hip_xray"], ["osteoporosis_dxa"], ["knee_xray"]) == "p_both"
     assert cohort_for([ANY_GROUP], []) == "p_both"
-    with pytest.raises(LookupError, match="several do: p_knee, p_both"):
-        cohort_for(["knee_xray"], ["osteoporosis_dxa"])
-    with pytest.raises(LookupError, match="none of p_knee, p_both does"):
+    assert cohort_for(["knee_xray"], ["osteoporosis_dxa"]) == "p_knee"
+    with pytest.raises(LookupError, match="several do: p_knee, p_twin"):
+        cohort_for(["age_years"], ["osteoporosis_dxa"])
+    with pytest.raises(LookupError, match="none of p_knee, p_twin, p_both does"):
         cohort_for(["hip_xray"], ["past_fracture"])
 
 

@@ -123,12 +123,14 @@ def cohort_settings(id_: str) -> Mapping[str, Any]:
 def cohort_for(required: Sequence[str], targets: Sequence[str], optional: Sequence[str] = ()) -> str:
     """Return the phantom cohort with every required input and target (`--cohort auto`), and most of the optional.
 
+    Of those with as many, one that has no image beside those asked for: its masks are drawn on them.
     Raises `LookupError` that lists the candidates when there are several or none.
     """
+    wanted = {*required, *optional}
     made = [cohort_card(id_) for id_ in cohort_ids() if cohort_card(id_).made]
     able = [card for card in made if set(required) <= _offered(card) and set(targets) <= set(card.targets)]
-    extra = {card.id: len(set(optional) & _offered(card)) for card in able}
-    fitting = [id_ for id_, count in extra.items() if count == max(extra.values())]
+    suits = {card.id: (len(wanted & _offered(card)), -len(set(card.images) - wanted)) for card in able}
+    fitting = [id_ for id_, how_well in suits.items() if how_well == max(suits.values())]
     if len(fitting) != 1:
         which = f"several do: {', '.join(fitting)}" if fitting else f"none of {', '.join(c.id for c in made)} does"
         raise LookupError(f"auto looks for the phantom cohort with {list(required)} and {list(targets)}; {which}")
