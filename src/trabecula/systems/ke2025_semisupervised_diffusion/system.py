@@ -87,8 +87,8 @@ class GeneratedPool(System):
 
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
-            "generated": 400, "view": "sides", "pixels": 48, "field": 0.13, "blocks": (1, 1, 1, 1),
-            "channels": (16, 32, 64, 128), "pretrained": False, "epochs": 40, "ratio": 3, "rate": 2e-3,
+            "generated": 192, "view": "sides", "pixels": 32, "field": 0.11, "blocks": (1, 1, 1, 1),
+            "channels": (16, 32, 64, 128), "pretrained": False, "epochs": 30, "ratio": 3, "rate": 2e-3,
             "averaging": 0.98, "flip": False, "generator_channels": (16, 32, 32), "generator_blocks": 1,
             "generator_attention": 0, "sampling_steps": 25, "generator_epochs": 60, "generator_rate": 2e-3,
             "generator_averaging": 0.99,
