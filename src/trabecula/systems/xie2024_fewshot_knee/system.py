@@ -3,9 +3,9 @@
 A network learns two classes of another domain and is frozen. A knee is then described by nothing but its distances to
 pictures of that domain, and automated machine learning tells three classes from the distances of a few labelled knees.
 
-The paper's question is `trabecula evaluate xie2024_fewshot_knee --protocol few_shot`. Its several networks, one few-shot
-model each, are `--vary 'backbones=["resnet50"],["densenet121"]'`; its readers are `--set refer_below=0.7`; and what the
-base domain is good for is `--vary base=stand-in,noise`.
+The paper's question is `trabecula evaluate xie2024_fewshot_knee --protocol few_shot`. Its several networks, each one
+few-shot model, are `--vary 'backbones=["resnet50"],["densenet121"]'`; its readers are `--set refer_below=0.7`; and what
+the base domain is good for is `--vary base=stand-in,noise`.
 
 Without chest films and without ImageNet weights little is left of it: drawn films teach a network less than chests do,
 and what ImageNet taught it, it forgets on them. `base` and `TRABECULA_WEIGHTS` are there to be used.
