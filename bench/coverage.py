@@ -30,7 +30,7 @@ FOLDS, REPEATS = 5, 10
 
 
 def hold_out(n: int, share: float, area: float) -> Study:
-    """Measure an AUC on a hold-out set of n patients, of whom a share are cases, by bootstrap and by DeLong."""
+    """Measure an AUC on a hold-out set of n patients, of whom a share are cases, in three ways."""
     cases = round(n * share)
     truth = np.repeat([1, 0], (cases, n - cases))
     apart = math.sqrt(2) * norm.ppf(area)
@@ -40,6 +40,7 @@ def hold_out(n: int, share: float, area: float) -> Study:
         return {
             "bootstrap": holds(metrics.auc_interval(truth, score, seed=int(rng.integers(2**31)), draws=1000), area),
             "DeLong": holds(metrics.delong_interval(truth, score), area),
+            "Newcombe": holds(metrics.newcombe_interval(truth, score), area),
         }
 
     return study
@@ -60,7 +61,7 @@ def two_on_hold_out(n: int, share: float, correlation: float) -> Study:
 
 
 def fitted_models(n: int, effect: float) -> Study:
-    """Measure the mean AUC of the models of five folds, which is known, by bootstrap within folds and of pooled ones."""
+    """Measure the mean AUC of the models of five folds, which is known, by bootstrap within folds and of all."""
 
     def study(rng: np.random.Generator) -> dict[str, bool]:
         truth, features = patients(rng, n, [effect] * 4)
@@ -200,7 +201,7 @@ def studies(runs: int) -> Iterator[tuple[str, float, Study]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=100, help="simulated studies of each kind")
+    parser.add_argument("--runs", type=int, default=400, help="simulated studies of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="only studies whose name holds this")
     parser.add_argument("--json", type=Path, help="also write the rates here")

@@ -32,6 +32,7 @@ from trabecula.metrics.curves import calibration, roc, wilson
 from trabecula.metrics.decision import decision_curve, net_benefit
 from trabecula.metrics.delong import auc_covariance, delong_difference, delong_equal, delong_interval
 from trabecula.metrics.design import Design, survey_interval
+from trabecula.metrics.few_cases import newcombe_interval
 from trabecula.metrics.grades import auc_highest, quadratic_kappa
 from trabecula.metrics.horizon import HORIZONS, at_horizon, calibration_at, outcome_at, scaled_brier, why_untold
 from trabecula.metrics.incidence import Incidence, aalen_johansen, kaplan_meier, still_followed
@@ -53,10 +54,11 @@ __all__ = [
     "chosen_threshold", "concordance", "concordance_uno", "concordance_wolbers", "conformal_limits", "conformal_sets",
     "corrected_difference", "correlation", "decision_curve", "delong_difference", "delong_equal", "delong_interval",
     "dice", "difference", "expected_over_observed", "fold_differences", "holm", "horizon_metrics", "incidence_told",
-    "interval", "kaplan_meier", "limits_of_agreement", "mean_absolute_error", "net_benefit", "operating_point",
-    "outcome_at", "quadratic_kappa", "repeated_difference", "risk_and_coverage", "roc", "root_mean_square_error",
-    "scaled_brier", "selective_risk", "sensitivity", "set_coverage", "set_coverage_of", "set_size", "shifted",
-    "specificity", "still_followed", "surface_distance", "survey_interval", "survival_figures", "why_untold", "wilson",
+    "interval", "kaplan_meier", "limits_of_agreement", "mean_absolute_error", "net_benefit", "newcombe_interval",
+    "operating_point", "outcome_at", "quadratic_kappa", "repeated_difference", "risk_and_coverage", "roc",
+    "root_mean_square_error", "scaled_brier", "selective_risk", "sensitivity", "set_coverage", "set_coverage_of",
+    "set_size", "shifted", "specificity", "still_followed", "surface_distance", "survey_interval", "survival_figures",
+    "why_untold", "wilson",
 ]  # fmt: skip
 
 METRICS: Mapping[str, Mapping[str, Metric]] = {

@@ -51,7 +51,8 @@ def delong_interval(truth: ArrayLike, score: ArrayLike) -> Interval:
     """Return the AUC of one system with DeLong's 95 % interval on the logit scale, so that it stays between 0 and 1.
 
     Logit scale: Pepe, The Statistical Evaluation of Medical Tests (2003), section 5.2.5. An AUC of exactly 0 or 1
-    has the variance 0 by this method, which is no certainty: its limits are NaN.
+    has the variance 0 by this method, which is no certainty: its limits are NaN. Below some 30 cases, or near 1, it
+    holds the truth too seldom: `newcombe_interval`.
     """
     areas, covariance = auc_covariance(truth, score)
     area, error = float(areas[0]), math.sqrt(covariance[0, 0])
