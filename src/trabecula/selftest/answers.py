@@ -24,6 +24,7 @@ _ALONE = 5  # cases that are asked alone
 _ROUNDING = 1e-5  # sums over batches of another size may differ in the last bits of single precision
 _DEALS = 6  # the truths are dealt anew at most so often
 _DRAWS = 500  # permutations that make the interval of chance
+_LATE = 1e6  # years, beyond any grade or value: what is ranked as a time may not be negative
 
 
 def check_no_input_defines_the_target(subject: Subject) -> None:
@@ -183,7 +184,7 @@ def _earliness(truth: Truth) -> tuple[float, int]:
     """Return years and event; a higher grade or value is an earlier event, so that one concordance does for all."""
     if isinstance(truth, Event):
         return truth.years, truth.event
-    return (-float(truth), 1) if isinstance(truth, int | float) else (math.nan, 0)
+    return (_LATE - float(truth), 1) if isinstance(truth, int | float) else (math.nan, 0)
 
 
 def _truths(cases: Sequence[Case], target: str) -> list[Truth]:
