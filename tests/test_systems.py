@@ -21,6 +21,7 @@ FEWER = {
     "hsieh2021_radiograph_bmd": 24,
     "huang2025_texture_moe": 24,
     "hussain2019_dxa": 24,
+    "ke2025_semisupervised_diffusion": 24,
     "kim2024_drr_survival": 24,
     "kong2022_spine_deepsurv": 40,
     "mao2022_spine_covariates": 24,

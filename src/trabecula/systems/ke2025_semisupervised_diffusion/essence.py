@@ -120,16 +120,22 @@ def _late_it_believes_what_it_doubted() -> None:
 
 def _sees_no_real_unlabelled_film(system: GeneratedPool, cases: Sequence[Case]) -> None:
     """Real films without truth change nothing, and without the pool it is plain supervised training."""
-    few = replace(system, epochs=2, generator_epochs=1, generated=_FEW)
+    third = 1 / len(system.headline.grades)  # what is believed of anything
+    believing = {"threshold_high": third, "threshold_low": third, "threshold_floor": 0.0, "class_scaling": False}
+    few = replace(system, epochs=2, generator_epochs=1, generated=_FEW, **believing)  # type: ignore[arg-type]
     unknown = [
         replace(case, id=f"{case.id}, unlabelled", patient=f"unlabelled {case.patient}", truth={}) for case in cases
     ]
-    own = _answers(few.fit(cases), cases)
-    assert np.array_equal(own, _answers(few.fit([*cases, *unknown]), cases)), "it learned from real unlabelled films"
+    own, among = few.fit(cases), few.fit([*cases, *unknown])
+    assert own.state.facts == among.state.facts, "real unlabelled films reach the training"
+    assert np.array_equal(_answers(own, cases), _answers(among, cases)), "it learned from real unlabelled films"
     deleted, plain = (each.fit(cases) for each in (replace(few, generated=0), replace(few, unlabelled="none")))
+    assert deleted.state.facts == plain.state.facts, "without a pool it is plain supervised"
     assert np.array_equal(_answers(deleted, cases), _answers(plain, cases)), "without a pool it is plain supervised"
-    assert not {"threshold", "believed"} & set(deleted.state.facts["history"]), "there is nothing to believe then"
-    assert not np.array_equal(own, _answers(deleted, cases)), "the pool must teach something"
+    losses, without = own.state.facts["history"], deleted.state.facts["history"]
+    assert losses["believed"] == [1.0, 1.0], "everything exceeds the chance of a guess"
+    assert losses["train_loss"][0] > without["train_loss"][0], "the pool must add its loss"
+    assert "threshold" not in without, "there is nothing to believe then"
     real = replace(few, unlabelled="real").fit([*cases, *unknown])
     assert {each["from"] for each in real.state.facts["pool"]["pictures"]} == {"film"}, "the comparison is with films"
     assert "generated" not in real.state.arrays, "a model holds no picture of a patient"

@@ -43,7 +43,7 @@ class Denoiser(nn.Module):
             channels=tuple(channels),
             attention_levels=[pixels // 2**level <= attention for level in range(len(channels))],
             norm_num_groups=groups,
-            num_head_channels=channels[-1],
+            num_head_channels=tuple(channels),
         )
 
     def forward(self, given: Sequence[torch.Tensor]) -> torch.Tensor:
