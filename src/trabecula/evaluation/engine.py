@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,13 +54,13 @@ def side_by_side(works: Sequence[Callable[[], T]], engine: Engine, jobs: int | N
     elif jobs <= 1:
         yield from (work() for work in works)
     else:
-        yield from _by_joblib(works, n_jobs=jobs)
+        yield from _by_joblib(works, jobs)
 
 
-def _by_joblib(works: Sequence[Callable[[], T]], **how: Any) -> Iterable[T]:
+def _by_joblib(works: Sequence[Callable[[], T]], jobs: int) -> Iterable[T]:
     from joblib import Parallel, delayed  # noqa: PLC0415
 
-    running: Iterable[T] = Parallel(return_as="generator_unordered", **how)(delayed(work)() for work in works)
+    running: Iterable[T] = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(work)() for work in works)
     return running
 
 
@@ -73,6 +73,8 @@ def _on_dask(works: Sequence[Callable[[], T]], address: str) -> Iterator[T]:
             "--engine dask needs dask.distributed, which is not installed here: `pip install distributed`, on every "
             "worker as well, or leave --engine joblib"
         ) from error
+    from joblib import parallel_config  # noqa: PLC0415
+
     try:
         client = Client(address, timeout="10s")
     except (OSError, TimeoutError) as error:
@@ -88,4 +90,5 @@ def _on_dask(works: Sequence[Callable[[], T]], address: str) -> Iterator[T]:
                 f"{len(several)} workers such as {several[0]} run several fits in one process, which share random "
                 f"state: start workers with --nthreads 1 and more of them"
             )
-        yield from _by_joblib(works, backend="dask", n_jobs=-1)
+        with parallel_config(backend="dask"):
+            yield from _by_joblib(works, -1)
