@@ -25,7 +25,7 @@ FEWER = {
     "kim2024_drr_survival": 24,
     "kong2022_spine_deepsurv": 40,
     "mao2022_spine_covariates": 24,
-    "zhang2023_multitask_ct": 24,
+    "zhang2023_multitask_ct": 18,
 } | dict.fromkeys(("nam2019_lumbar_hu", "xie2022_qct_radiomics", "liu2022_hierarchical"), 30)
 """Images that take some 2 to 3 s to make."""
 COARSER = ("phantom_spine_xray", "phantom_hip_xray")

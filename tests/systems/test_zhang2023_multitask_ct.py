@@ -34,7 +34,7 @@ def toys(recipe, numbers):
 
 @pytest.fixture(scope="module")
 def model(recipe):
-    return recipe.fit(toys(recipe, range(20)))
+    return recipe.fit(toys(recipe, range(16)))
 
 
 def test_unseen_toys_are_ranked_and_drawn(recipe, model):
@@ -72,7 +72,7 @@ def test_a_volume_of_unknown_unit_or_size_is_not_answered(recipe, model, change,
 
 def test_masks_teach_and_are_never_asked_for(recipe):
     alone = replace(recipe, targets=(GRADE,))
-    assert recipe.inputs().required == alone.inputs().required == ("lumbar_ct",)
+    assert recipe.inputs().required == alone.inputs().required == ["lumbar_ct"]
     assert (recipe.inputs().masks, alone.inputs().optional) == ((), ("vertebral_bodies",))
     bare = [replace(case, masks=Images({})) for case in toys(recipe, range(6))]
     with pytest.raises(ValueError, match="from masks: give some cases vertebral_bodies"):
@@ -95,7 +95,7 @@ def test_unknown_grades_and_levels_teach_nothing(recipe):
     pictures = torch.rand(2, recipe.sections, recipe.pixels, recipe.pixels)
     masks = torch.zeros(2, len(recipe.levels), *pictures.shape[1:])
     found = losses(network, network(pictures), Truth(torch.tensor([-1, -1]), masks, masks), sigma=0.05)
-    assert {name: float(each) for name, each in found.items()} == dict.fromkeys(found, 0.0)
+    assert {name: each.item() for name, each in found.items()} == dict.fromkeys(found, 0.0)
     assert total(found | {"classify": torch.tensor(2.0)}, dict.fromkeys(found, 0.5)) == 1.0
 
 
@@ -164,16 +164,15 @@ def test_a_boundary_map_is_high_on_the_edge_and_falls_to_both_sides():
 # Made patients
 
 
-@pytest.fixture(scope="module")
-def spines():
+def spines(n):
     """Return made patients on voxels twice as wide: enough for a canvas of 3.5 mm."""
-    return [_wider(case) for case in open_cohort("phantom_lumbar_ct", n=18).cases]
+    return [_wider(case) for case in open_cohort("phantom_lumbar_ct", n=n).cases]
 
 
 @pytest.mark.parametrize(("size", "least"), [("tiny", 0.8), ("small", 0.85)])
-def test_what_is_laid_back_lies_where_it_was_cut(spines, size, least):
+def test_what_is_laid_back_lies_where_it_was_cut(size, least):
     """Windows about true places, of sections of exact masks, give back the volume: what could be reached at best."""
-    recipe, case = get_system(ID, size=size), spines[0]
+    recipe, case = get_system(ID, size=size), spines(1)[0]
     image, mask = case.images["lumbar_ct"], case.masks["vertebral_bodies"]
     spine = recipe._sections([image], [mask], [0], None)
     _, truth = spine.batch([0], torch.Generator())
@@ -193,10 +192,13 @@ def test_what_is_laid_back_lies_where_it_was_cut(spines, size, least):
     assert dice(mask.voxels, label_map(*laid, image, numbers).voxels) > least
 
 
-def test_bodies_of_unseen_patients_are_found_without_a_mask(recipe, spines):
-    fitted = recipe.fit(spines[:12])
-    unseen = [replace(case, masks=Images({})) for case in spines[12:]]
-    assert np.mean(_overlaps(unseen, fitted.predict(unseen))) > 0.4
+@pytest.mark.slow
+def test_bodies_of_unseen_patients_are_found_without_a_mask(recipe):
+    """Twenty-four learn; 24 patients more would raise the overlap, and L5, cut by the field, is the hardest."""
+    cases = spines(32)
+    fitted = replace(recipe, warm_up=10, epochs=40).fit(cases[:24])
+    unseen = [replace(case, masks=Images({})) for case in cases[24:]]
+    assert np.mean(_overlaps(unseen, fitted.predict(unseen))) > 0.55
 
 
 def _overlaps(cases, answers):

@@ -86,15 +86,15 @@ class MultitaskCT(System):
         "tiny": {
             "sections": 3, "step_mm": 13.0, "slab_mm": 6.0, "pixels": 64, "pixel_mm": 3.5, "window_px": 16,
             "samples": 16, "layers": (1, 1, 1, 1), "widths": (8, 16, 24, 32), "branch": 12, "sigma_px": 2.0,
-            "edge_px": 0.8, "pretrained": False, "warm_up": 8, "epochs": 22, "batch": 4, "rate": 5e-3,
+            "edge_px": 0.8, "pretrained": False, "warm_up": 6, "epochs": 18, "batch": 4, "rate": 5e-3,
             "validation_share": 0.2, "rotation": 5.0, "zoom": 0.05,
         },
     }  # fmt: skip
 
     def inputs(self) -> Inputs:
-        """Return the volume, and masks to learn from where they are no target; nobody needs them for an answer."""
-        masks = () if self._draws else (_MASK,)
-        return super().inputs().model_copy(update={"masks": masks, "optional": masks})
+        """Return the volume, and where masks are no target, masks to learn from; nobody needs them for an answer."""
+        declared = super().inputs()
+        return declared if self._draws else declared.model_copy(update={"masks": (_MASK,), "optional": (_MASK,)})
 
     def _fit(self, cases: Sequence[Case], run: Run) -> State:
         values = self._numbering(cases)
