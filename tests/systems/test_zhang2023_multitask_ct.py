@@ -194,7 +194,7 @@ def test_what_is_laid_back_lies_where_it_was_cut(size, least):
 
 @pytest.mark.slow
 def test_bodies_of_unseen_patients_are_found_without_a_mask(recipe):
-    """Twenty-four learn; 24 patients more would raise the overlap, and L5, cut by the field, is the hardest."""
+    """Twenty-four learn; L5, cut by the field, is the hardest."""
     cases = spines(32)
     fitted = replace(recipe, warm_up=10, epochs=40).fit(cases[:24])
     unseen = [replace(case, masks=Images({})) for case in cases[24:]]
