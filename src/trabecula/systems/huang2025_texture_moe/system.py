@@ -92,7 +92,7 @@ class TextureMoe(System):
         },
         "tiny": {
             "side": 16, "spacing_mm": 3.0, "width": 8, "stem": 3, "hidden": 64, "gate": 32, "pretext_hidden": 64,
-            "projected": 32, "pretext_epochs": 8, "pretext_batch": 12, "pretext_rate": 3e-3, "epochs": 24, "batch": 8,
+            "projected": 32, "pretext_epochs": 5, "pretext_batch": 12, "pretext_rate": 3e-3, "epochs": 14, "batch": 8,
             "rate": 2e-3, "hold": 2,
         },
     }  # fmt: skip
