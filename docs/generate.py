@@ -24,7 +24,7 @@ def systems_table() -> str:
         {
             "system": f"[`{card.id}`]({card.link})", "year": card.year, "modality": card.modalities,
             "anatomy": card.anatomies, "target": f"`{card.targets[0]}`", "family": card.families,
-            "status": card.status,
+            "status": card.status, "reads bone": system_pages.reads_bone(card),
         }
         for card in catalogue.systems()
     ]  # fmt: skip
