@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from trabecula.system import Model, System
 
 _RESNET50 = 23_508_032  # parameters before its classifier: He et al., CVPR 2016
-_FEW = 8
+_FEW = 8  # pictures of a pool
+_ENOUGH = 50  # epochs that tell a picture from its negative, of two dozen
 
 
 def essence(system: System, cases: Sequence[Case]) -> None:
@@ -36,7 +37,7 @@ def essence(system: System, cases: Sequence[Case]) -> None:
     assert isinstance(system, GeneratedPool)
     system, role = replace(system, view="whole", unlabelled="generated"), system.inputs().images[0]
     cases = _prepared(system, [case for case in cases if not case.lacks([role])], role)
-    model = system.fit(cases)
+    model = replace(system, epochs=max(system.epochs, _ENOUGH)).fit(cases)
     answers = _answers(model, cases)
     highest = [case.truth[system.headline.id] == len(system.headline.grades) - 1 for case in cases]
     assert auc(highest, answers) > 0.8, "after fitting it must tell pictures from negatives"
