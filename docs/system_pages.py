@@ -185,8 +185,8 @@ def _list(cards: list[SystemCard]) -> str:
             "more than the scanner": _yes(found, "bone moves it more than the scanner"),
         })  # fmt: skip
     return (
-        "# Systems that are built\n\nGenerated from cards and `results/phantoms`. A system reads bone where every claim "
-        "of `trabecula prove` holds, three of which stand here; an empty cell was not measured. "
+        "# Systems that are built\n\nGenerated from cards and `results/phantoms`. A system reads bone where every "
+        "claim of `trabecula prove` holds, three of which stand here; an empty cell was not measured. "
         "[The measuring halves on real CTs](real_ct.md).\n\n"
         f"{table(rows)}\n"
     )
