@@ -47,11 +47,24 @@ def essence(system: System, cases: Sequence[Case]) -> None:
     longer: Any = replace(system, **{name: max(least, system.settings()[name]) for name, least in _LEAST.items()})
     made = _made(longer, cases[0])
     model = longer.fit([*made[_UNLABELLED:], *(replace(case, truth={}) for case in made[:_UNLABELLED])])
+    _pool_is_of_texture(model, made)
     _three_heads(model, made)
     _bmd_rises_with_attenuation(model, made)
-    _pool_is_of_texture(model, made)
     _blur_moves_what_a_flip_does_not(model, made)
     _gate_is_learned(model, made)
+
+
+def _pool_is_of_texture(model: Model, made: Sequence[Case]) -> None:
+    """Assert that the pool holds the radiomic texture of every vertebra, measured in its CT, labelled or not."""
+    facts, arrays = model.state.facts, model.state.arrays
+    assert "pool" in arrays, "self-supervision has a texture feature pool: without pretraining it is another system"
+    families = {name.split("_")[1] for name in facts["textures"]}
+    assert families <= set(CLASSES), f"the pool is of radiomic texture, not of {sorted(families - set(CLASSES))}"
+    assert len(families - {"firstorder"}) > 2, f"the pool tells texture and not attenuation alone; it has {families}"
+    assert len(arrays["pool"]) == _PATIENTS, "unlabelled vertebrae are in the pool beside labelled ones"
+    own = _textures(model, _seen(model, made[_UNLABELLED:])[:_ASKED])
+    assert np.allclose(own, arrays["pool"][:_ASKED], atol=1e-6), "a row of the pool is the texture of its vertebra"
+    assert np.allclose(arrays["pool"].mean(axis=0), 0, atol=1e-6), "features are scaled over the pool"
 
 
 def _three_heads(model: Model, made: Sequence[Case]) -> None:
@@ -75,19 +88,6 @@ def _bmd_rises_with_attenuation(model: Model, made: Sequence[Case]) -> None:
     rising = (told[-1] > told[0]).mean()
     assert rising > 0.9, f"BMD rises with trabecular HU; it does in {rising:.0%}"
     assert (np.diff(told.mean(axis=1)) > 0).all(), "BMD rises with every step of trabecular HU"
-
-
-def _pool_is_of_texture(model: Model, made: Sequence[Case]) -> None:
-    """Assert that the pool holds the radiomic texture of every vertebra, measured in its CT, labelled or not."""
-    facts, arrays = model.state.facts, model.state.arrays
-    assert "pool" in arrays, "self-supervision has a texture feature pool: without pretraining it is another system"
-    families = {name.split("_")[1] for name in facts["textures"]}
-    assert families <= set(CLASSES), f"the pool is of radiomic texture, not of {sorted(families - set(CLASSES))}"
-    assert len(families - {"firstorder"}) > 2, f"the pool tells texture and not attenuation alone; it has {families}"
-    assert len(arrays["pool"]) == _PATIENTS, "unlabelled vertebrae are in the pool beside labelled ones"
-    own = _textures(model, _seen(model, made[_UNLABELLED:])[:_ASKED])
-    assert np.allclose(own, arrays["pool"][:_ASKED], atol=1e-6), "a row of the pool is the texture of its vertebra"
-    assert np.allclose(arrays["pool"].mean(axis=0), 0, atol=1e-6), "features are scaled over the pool"
 
 
 def _blur_moves_what_a_flip_does_not(model: Model, made: Sequence[Case]) -> None:
