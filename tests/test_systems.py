@@ -21,13 +21,17 @@ FEWER = {
     "hsieh2021_radiograph_bmd": 24,
     "huang2025_texture_moe": 24,
     "hussain2019_dxa": 24,
+    "jang2021_hip_nonlocal": 30,
     "ke2025_semisupervised_diffusion": 24,
     "kim2024_drr_survival": 24,
     "kong2022_spine_deepsurv": 40,
+    "kucukciloglu2023_mri_ct": 24,
     "mao2022_spine_covariates": 24,
+    "widyaningrum2023_periapical": 40,
+    "xie2024_fewshot_knee": 40,
     "zhang2023_multitask_ct": 18,
 } | dict.fromkeys(("nam2019_lumbar_hu", "xie2022_qct_radiomics", "liu2022_hierarchical"), 30)
-"""Images that take some 2 to 3 s to make."""
+"""Images that take some 1 to 3 s to make, and systems that take their time."""
 COARSER = ("phantom_spine_xray", "phantom_hip_xray")
 """Cohorts whose films are large and are looked at on a small canvas."""
 COARSER_FOR = ("huang2025_texture_moe", "zhang2023_multitask_ct")
