@@ -26,10 +26,13 @@ def cache_folder(tmp_path_factory):
         yield folder
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_xdist_make_scheduler(config, log):
     """Hand a file to one process, so that its fixtures are made once; where it goes through systems, each apart."""
-    for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        apart = parameters.get("id_", "") if item.path.name == "test_systems.py" else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path}{apart}"))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            return f"{file} {test.partition('[')[2].partition('-')[0]}" if file.endswith("test_systems.py") else file
+
+    return ByFile(config, log)

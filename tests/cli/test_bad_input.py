@@ -167,7 +167,8 @@ def test_a_table_model_wants_a_table(refused, model, tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "fit"])
-def test_a_full_disk(refused, table, tmp_path, monkeypatch, verb):
+def test_a_full_disk(run, table, tmp_path, monkeypatch, verb):
+    """Nothing half-written is called a report or a model; folds that are judged are kept, to go on from."""
     write_text = Path.write_text
 
     def full(path, content, **how):
@@ -182,10 +183,17 @@ def test_a_full_disk(refused, table, tmp_path, monkeypatch, verb):
         if verb == "evaluate"
         else ("fit", *TABLE, "--cohort", table, "--out", tmp_path / "out")
     )
-    said = refused(*words)
+    code, _, said = run(*words)
+    assert code == 2
     assert f"{tmp_path / 'out'} could not be written" in said
     assert "No space left on device" in said
     assert "free space there or name another place" in said
+    kept = {"evaluate": ["out.unfinished", "study.csv"], "fit": ["study.csv"]}[verb]
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+    if verb == "evaluate":
+        monkeypatch.undo()
+        assert run(*words)[0] == 0
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "study.csv"]
 
 
 @pytest.fixture
@@ -206,4 +214,4 @@ def test_a_disk_that_is_really_full(run, table, small_disk):
     code, _, err = run("evaluate", *TABLE, "--cohort", table, "--folds", 2, "--jobs", 1, "--out", small_disk / "out")
     assert code == 2
     assert "could not be written" in err
-    assert list(small_disk.iterdir()) == []
+    assert [path.name for path in small_disk.iterdir() if path.name != "out.unfinished"] == []

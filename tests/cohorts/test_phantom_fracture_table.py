@@ -88,7 +88,7 @@ def test_the_switch_of_strength_changes_fractures_and_no_bone():
     assert [case.truth["bmd_lumbar"] for case in bone] == [case.truth["bmd_lumbar"] for case in bmd]
     years = [[case.truth["fragility_fracture"] for case in each] for each in (bone, bmd)]
     assert years[0] != years[1]
-    with pytest.raises(ValueError, match="bone or of bmd"):
+    with pytest.raises(ValueError, match="of the femur"):
         open_cohort("phantom_fracture_table", n=1, settings={"strength": "steel"})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -20,6 +21,9 @@ from trabecula.system import threads
 if TYPE_CHECKING:
     from trabecula.case import Case, Images
     from trabecula.evaluation.judging import Task
+
+
+log = logging.getLogger("trabecula")
 
 
 class Kept:
@@ -45,16 +49,21 @@ class Kept:
     def keep(self, judgement: Judgement) -> None:
         """Keep a judgement; nobody ever meets half of one.
 
-        Raises `OSError` when it cannot be written.
+        Where one cannot be written, no more are kept, and the run goes on.
         """
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path((judgement.entrant, judgement.fold.number))
         told = {name: value for name, value in vars(judgement).items() if name not in ("entrant", "fold")}
         beside = path.with_suffix(".part")
-        beside.write_text(json.dumps(told), encoding="utf-8")
-        beside.replace(path)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            beside.write_text(json.dumps(told), encoding="utf-8")
+            beside.replace(path)
+        except OSError as error:
+            log.warning("folds are no longer kept in %s: %s", self._folder, error)
+            beside.unlink(missing_ok=True)
+            self._folder = None
 
     def _path(self, key: tuple[int, int]) -> Path:
         assert self._folder is not None  # noqa: S101

@@ -37,7 +37,6 @@ def essence(system: System, cases: Sequence[Case]) -> None:
     Raises `AssertionError` where it does not hold.
     """
     assert isinstance(system, MultitaskCT)
-    torch.manual_seed(0)
     _one_pass_serves_all(system)
     _levels_are_weighed(system)
     _boundary_is_a_branch_and_a_loss(system)
