@@ -257,5 +257,5 @@ def test_at_the_papers_size_it_takes_a_training_step():
         loss = heads_loss(network(inputs), truth, bmd=1.0, level=0.2, balance=0.01)
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[1] < losses[0]

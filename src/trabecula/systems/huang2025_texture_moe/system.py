@@ -179,8 +179,9 @@ class TextureMoe(System):
         return kept, [index for index, name in enumerate(patients) if name in held] or kept
 
     def _parts(self, cases: Sequence[Case], rng: Generator) -> tuple[list[int], list[int]]:
-        """Return labelled cases to train and to validate on: the same where a class has too few patients to set apart.
+        """Return labelled cases to train and to validate on.
 
+        They are the same where the share of the rarest class is less than one patient, too few to choose weights by.
         Cases that lack the class and have the value are trained on for their value.
         """
         known = [index for index, case in enumerate(cases) if self.headline.id in case.truth]
@@ -189,7 +190,7 @@ class TextureMoe(System):
             grade = int(cases[index].truth[self.headline.id])  # type: ignore[arg-type]
             highest[cases[index].patient] = max(grade, highest.get(cases[index].patient, grade))
         training, validation = known, known
-        if min(Counter(highest.values()).values()) > 1:
+        if self.validation_share * min(Counter(highest.values()).values()) >= 1:
             parts = inner(cases, self.headline, share=self.validation_share, rng=rng)
             training, validation = (part.tolist() for part in parts)
         classed = {cases[index].patient for index in known}
