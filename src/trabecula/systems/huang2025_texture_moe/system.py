@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _CT, _BODIES = "lumbar_ct", "vertebral_bodies"
 _BATCH = 16  # vertebrae that are answered at once
+_PLACES = 4  # voxels a side from which on a map shows where
 _OURS = "inferred: only the abstract and two captions could be read"
 
 
@@ -251,7 +252,7 @@ class TextureMoe(System):
             numbers |= {f"{vertebra.level} expert {n}": float(share) for n, share in enumerate(shares, 1)}
         network: Any = state.networks["network"]
         heat = grad_cam(network, Cubes(seen, self.window_hu), graded_=target == self.headline.id)
-        method = f"{worst} by vertebra and the share that the gate gives each expert; Grad-CAM of the last stage"
+        method = f"{worst} by vertebra and the share that the gate gives each expert; Grad-CAM in 3-D"
         return Evidence(numbers=numbers, heat={_CT: laid_back(list(heat), seen, case.images[_CT])}, method=method)
 
     @torch.inference_mode()
@@ -296,16 +297,19 @@ def probabilities(told: Told) -> NDArray[np.float64]:
 def grad_cam(network: TextureExperts, cubes: Cubes, *, graded_: bool) -> NDArray[np.float32]:
     """Return Grad-CAM maps `[vertebra, k, j, i]` of the highest grade, or of less BMD, not negative.
 
-    Selvaraju et al., ICCV 2017, with the maps of the last stage.
+    Selvaraju et al., ICCV 2017, with the maps of the last stage, or where these are too coarse to show a place, with
+    those of the last that are 4 voxels wide.
     """
     given = cubes.stacked(range(len(cubes)))
-    kept: list[torch.Tensor] = []
-    last = network.get_submodule("encoder.stages.layer4")
-    hook = last.register_forward_hook(lambda _module, _given, output: kept.append(output))
+    stages: list[torch.Tensor] = []
+    layers = [network.get_submodule(f"encoder.stages.layer{number}") for number in range(1, 5)]
+    hooks = [layer.register_forward_hook(lambda _module, _given, output: stages.append(output)) for layer in layers]
     told = network(given)
-    hook.remove()
-    (slope,) = torch.autograd.grad((told.grades[:, -1] if graded_ else -told.value).sum(), kept)
-    weighted = (slope.mean(dim=(2, 3, 4), keepdim=True) * kept[0].detach()).sum(dim=1, keepdim=True).clamp(min=0)
+    for hook in hooks:
+        hook.remove()
+    maps = [each for each in stages if each.shape[-1] >= _PLACES][-1]
+    (slope,) = torch.autograd.grad((told.grades[:, -1] if graded_ else -told.value).sum(), [maps])
+    weighted = (slope.mean(dim=(2, 3, 4), keepdim=True) * maps.detach()).sum(dim=1, keepdim=True).clamp(min=0)
     shown = functional.interpolate(weighted, given.shape[2:], mode="trilinear")[:, 0]
     heat: NDArray[np.float32] = shown.numpy()
     return heat
